@@ -1,1 +1,26 @@
-//! switch
+//! Pointsman: one access point in front of a pool of servers.
+//!
+//! The modules stand in rows; each uses only rows above it (ARCHITECTURE.md, "The house"):
+//! `error event metrics sys` < `endpoint` < `balance` < `pool` < `route` < `snapshot` <
+//! `data`, `control` < `app args`.
+
+pub mod error;
+pub mod event;
+pub mod metrics;
+pub mod sys;
+
+pub mod endpoint;
+
+pub mod balance;
+
+pub mod pool;
+
+pub mod route;
+
+pub mod snapshot;
+
+pub mod control;
+pub mod data;
+
+pub mod app;
+pub mod args;

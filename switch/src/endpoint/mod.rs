@@ -1,0 +1,118 @@
+//! One server of a pool as this process knows it. Endpoints outlive policies: they are interned by
+//! pool and address, so that a reload keeps their health, load and connections.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// An endpoint's identity for the life of the process.
+pub type EndpointId = u32;
+
+/// Where an endpoint can be reached, names resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Health as selection sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Health {
+    /// Not checked yet: taken only when nothing is `Up`.
+    Starting = 0,
+    /// Takes requests.
+    Up = 1,
+    /// Takes none.
+    Down = 2,
+    /// Its name has no address.
+    Unresolved = 3,
+}
+
+impl Health {
+    /// Every state.
+    pub const ALL: [Health; 4] = [Health::Starting, Health::Up, Health::Down, Health::Unresolved];
+
+    /// The word in metrics and status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Health::Starting => "starting",
+            Health::Up => "up",
+            Health::Down => "down",
+            Health::Unresolved => "unresolved",
+        }
+    }
+}
+
+/// One server of a pool.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Unique in this process, never used again.
+    pub id: EndpointId,
+    /// The pool's name.
+    pub pool: String,
+    /// The backend's name within the pool.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// Writer: the reconciler.
+    health: AtomicU8,
+    /// Requests and TCP connections under way. Writers: the workers.
+    in_flight: AtomicU32,
+    /// Requests and TCP connections handed to it since the start. Writers: the workers.
+    taken: AtomicU64,
+}
+
+impl Endpoint {
+    /// A new endpoint, `Starting`.
+    pub fn new(id: EndpointId, pool: String, name: String, address: Address) -> Self {
+        Self {
+            id,
+            pool,
+            name,
+            address,
+            health: AtomicU8::new(Health::Starting as u8),
+            in_flight: AtomicU32::new(0),
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    /// Its health now; selection uses what the snapshot says instead.
+    pub fn health(&self) -> Health {
+        Health::ALL[usize::from(self.health.load(Ordering::Relaxed)) % Health::ALL.len()]
+    }
+
+    /// For the reconciler alone.
+    pub fn set_health(&self, health: Health) {
+        self.health.store(health as u8, Ordering::Relaxed);
+    }
+
+    /// Requests and TCP connections under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Requests and TCP connections handed to it since the start.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more under way until the guard is dropped.
+    pub fn enter(self: &std::sync::Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
+    }
+}
+
+/// One request or connection under way at an endpoint.
+#[derive(Debug)]
+pub struct InFlight(std::sync::Arc<Endpoint>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,41 @@
+//! What the data plane tells the control plane: a bounded channel, and nothing on it is worth
+//! waiting for.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::endpoint::Endpoint;
+use crate::error::Reason;
+
+/// Events that may be under way; more are dropped and counted.
+pub const CAPACITY: usize = 1024;
+
+/// One thing that happened on the data plane.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A backend could not be reached or broke off.
+    EndpointFailed {
+        /// The backend.
+        endpoint: Arc<Endpoint>,
+        /// How.
+        reason: Reason,
+    },
+}
+
+/// The workers' end.
+#[derive(Debug, Clone)]
+pub struct Sender(mpsc::Sender<Event>);
+
+impl Sender {
+    /// Hands the event over; drops it when the control plane lags behind.
+    pub fn send(&self, event: Event) {
+        let _ = self.0.try_send(event);
+    }
+}
+
+/// A new channel.
+pub fn channel() -> (Sender, mpsc::Receiver<Event>) {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    (Sender(sender), receiver)
+}

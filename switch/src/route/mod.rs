@@ -1,0 +1,27 @@
+//! Content-aware routing: which route takes a request. The most specific one wins
+//! (`pointsman_config::specificity`), whatever the order of the file.
+
+use std::net::IpAddr;
+
+/// What routing looks at. Implemented by the data plane's request heads.
+pub trait RequestView {
+    /// The method, as received.
+    fn method(&self) -> &str;
+    /// The host in lower case, without port; empty when there is none.
+    fn host(&self) -> &str;
+    /// The path made fit for matching: no query, dot segments resolved, unreserved
+    /// percent-encodings decoded.
+    fn path(&self) -> &str;
+    /// The query without `?`.
+    fn query(&self) -> Option<&str>;
+    /// The values of a header field (lower-case name), in order.
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+    /// The client's address.
+    fn client(&self) -> IpAddr;
+    /// The name of the listener.
+    fn listener(&self) -> &str;
+}
+
+/// Finds routes.
+#[derive(Debug)]
+pub struct Router;
