@@ -1,1 +1,7 @@
-//! backend
+//! The pool member's side of Pointsman: the embedded web server of tests and demos.
+//!
+//! [`server::Server`] runs in the same process (`pointsman demo` starts three of them); the binary
+//! `pointsman-backend` runs one by itself.
+
+pub mod server;
+pub mod units;

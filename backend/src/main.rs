@@ -1,2 +1,88 @@
-//! bin
-fn main() {}
+//! `pointsman-backend`: a member of a pool, for tests and demos.
+
+mod args;
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pointsman_backend::server::{Control, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::{Args, Command};
+
+/// The command line is wrong.
+const USAGE: u8 = 2;
+/// Something failed at run time.
+const FAILURE: u8 = 5;
+
+fn main() -> ExitCode {
+    let Command::Serve(serve) = Args::parse().command;
+    let listen = serve.listen;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime.and_then(|runtime| runtime.block_on(run(serve)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) if why.kind() == io::ErrorKind::InvalidInput => {
+            say(format_args!("error: {why}"));
+            USAGE.into()
+        }
+        Err(why) => {
+            say(format_args!("error: cannot serve at {listen}: {why}"));
+            FAILURE.into()
+        }
+    }
+}
+
+async fn run(serve: args::Serve) -> io::Result<()> {
+    let stop = Stop::new()?;
+    let server = Server::bind(serve.into()).await?;
+    say(format_args!(
+        "{} listens at {}",
+        server.name(),
+        server.local_addr()
+    ));
+    let control = server.control();
+    server.run(stop.asked(control)).await;
+    Ok(())
+}
+
+/// The signals that end the program.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the first signal; the next one ends the server at once.
+    async fn asked(mut self, control: Control) {
+        self.one().await;
+        say("ending the requests in flight; a second signal ends at once");
+        tokio::spawn(async move {
+            self.one().await;
+            control.kill();
+        });
+    }
+
+    async fn one(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Tells the user; what cannot be told is not worth ending for.
+fn say(message: impl Display) {
+    let _ = writeln!(io::stderr(), "{message}");
+}

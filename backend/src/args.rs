@@ -1,0 +1,83 @@
+//! The command line.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use pointsman_backend::server::Options;
+use pointsman_backend::units;
+
+/// A member of a pool, for tests and demos.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer every request with the server's name.
+    ///
+    /// /healthz tells health, /echo gives the request back as JSON, /ws is a WebSocket echo,
+    /// /stream?n=10&every=100ms sends slowly, /size/1024 sends so many bytes, and /delay/200ms
+    /// answers later.
+    #[command(after_help = EXAMPLES)]
+    Serve(Serve),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pointsman-backend serve --listen 127.0.0.1:3000 --name one
+  pointsman-backend serve --listen :3001 --delay 200ms --errors 5%";
+
+/// The flags of `serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Where to listen, such as 127.0.0.1:3000 or :3000
+    #[arg(long, value_name = "ADDR", value_parser = listen)]
+    pub(crate) listen: SocketAddr,
+    /// The name to answer with [default: the address]
+    #[arg(long)]
+    name: Option<String>,
+    /// Hold each answer back, such as 200ms
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, default_value = "0ms")]
+    delay: Duration,
+    /// Answer this share with status 500, such as 5%
+    #[arg(long, value_name = "SHARE", value_parser = units::share, default_value = "0%")]
+    errors: f64,
+    /// Fill each answer up to this size, such as 64KiB
+    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "0B")]
+    size: u64,
+    /// Report the load in the response header endpoint-load-metrics
+    #[arg(long)]
+    report_load: bool,
+}
+
+impl From<Serve> for Options {
+    fn from(serve: Serve) -> Self {
+        Self {
+            listen: serve.listen,
+            name: serve.name,
+            delay: serve.delay,
+            errors: serve.errors,
+            size: serve.size,
+            report_load: serve.report_load,
+            ..Self::default()
+        }
+    }
+}
+
+/// `:3000` stands for port 3000 of every address.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let parsed = match text.strip_prefix(':') {
+        Some(port) => port
+            .parse()
+            .ok()
+            .map(|port: u16| (Ipv6Addr::UNSPECIFIED, port).into()),
+        None => text.parse().ok(),
+    };
+    parsed
+        .ok_or_else(|| format!("`{text}` is no address; write it like `127.0.0.1:3000` or `:3000`"))
+}
