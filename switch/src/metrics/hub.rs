@@ -1,0 +1,207 @@
+//! The hub: names, the shards of all workers, and what the control plane has to tell.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::{Registry, TextEncoder};
+
+use super::block::{Counter, Histogram};
+use super::collect::Scrape;
+use super::names::Names;
+use super::series::{Admission, RequestKey};
+use super::shard::{Shard, Shelves};
+use super::table::Family;
+use super::totals::Totals;
+use crate::endpoint::{Endpoint, EndpointId, Health};
+
+/// All metrics of the process. Every method may be called from any thread.
+#[derive(Debug)]
+pub struct Hub {
+    state: Arc<State>,
+    registry: Registry,
+}
+
+impl Hub {
+    /// A hub that shows at most `max_series` label combinations of each metric.
+    pub fn new(max_series: usize) -> Arc<Hub> {
+        let state = Arc::new(State::new(max_series));
+        let registry = Registry::new();
+        registry
+            .register(Box::new(Scrape::new(state.clone())))
+            .expect("the names of the table differ, and the registry is new");
+        Arc::new(Hub { state, registry })
+    }
+
+    /// The id of a listener's name: dense, from 0 on, the same for the life of the process.
+    pub fn listener_id(&self, name: &str) -> u32 {
+        self.state.listeners.id(name)
+    }
+
+    /// The id of a route's name.
+    pub fn route_id(&self, name: &str) -> u32 {
+        self.state.routes.id(name)
+    }
+
+    /// The id of a pool's name.
+    pub fn pool_id(&self, name: &str) -> u32 {
+        self.state.pools.id(name)
+    }
+
+    /// A shard for one worker. What it counted stays when the worker ends.
+    pub fn shard(&self) -> Shard {
+        let (shard, shelves) = Shard::new(self.state.admission.clone());
+        self.state.shards().push(shelves);
+        shard
+    }
+
+    /// All metrics in the Prometheus text format, version 0.0.4.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        text
+    }
+
+    /// Sums for `status` and the live view.
+    pub fn totals(&self) -> Totals {
+        Totals::of(&self.state.sums())
+    }
+
+    /// The backends now in force with their weights. The series of all others go away.
+    pub fn set_endpoints(&self, backends: Vec<(Arc<Endpoint>, u32)>) {
+        let mut control = self.state.control();
+        let ids: HashSet<_> = backends.iter().map(|(endpoint, _)| endpoint.id).collect();
+        control.checks.retain(|id, _| ids.contains(id));
+        control.backends = backends;
+        for shard in self.state.shards().iter() {
+            shard.backends.retain(|id, block| {
+                let keep = ids.contains(&id);
+                block.retired.store(!keep, Relaxed);
+                keep
+            });
+        }
+    }
+
+    /// A health check of a backend ended.
+    pub fn health_check(&self, endpoint: &Endpoint, passed: bool, took: Duration) {
+        let mut control = self.state.control();
+        let checks = control.checks.entry(endpoint.id).or_default();
+        if passed {
+            checks.passed.add(1)
+        } else {
+            checks.failed.add(1)
+        }
+        checks.duration.record(took);
+    }
+
+    /// A backend's state changed.
+    pub fn transition(&self, endpoint: &Endpoint, from: Health, to: Health) {
+        let mut control = self.state.control();
+        let checks = control.checks.entry(endpoint.id).or_default();
+        checks.transitions[from as usize][to as usize].add(1);
+    }
+
+    /// A new policy came into force, or was refused.
+    pub fn reload(&self, success: bool) {
+        let mut control = self.state.control();
+        control.last_reload = Some(success);
+        if success {
+            control.reloads += 1;
+            control.in_force_since = Some(now());
+        } else {
+            control.reloads_failed += 1;
+        }
+    }
+
+    /// The digest of the policy in force. To be told at the start and after each reload.
+    pub fn config_info(&self, digest: &str) {
+        let mut control = self.state.control();
+        control.digest = Some(digest.to_owned());
+        control.last_reload.get_or_insert(true);
+        control.in_force_since.get_or_insert_with(now);
+    }
+
+    /// Shows a counter that is kept elsewhere.
+    pub fn watch(&self, what: Watched, counter: Arc<AtomicU64>) {
+        self.state.control().watched[what as usize] = Some(counter);
+    }
+}
+
+/// Counters that are kept where they count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// Events that the control plane could not take up.
+    EventsDropped,
+    /// Lines that the access log's target could not take up.
+    AccessLogDropped,
+}
+
+/// What hub and scraper share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) max_series: usize,
+    pub(super) listeners: Names,
+    pub(super) routes: Names,
+    pub(super) pools: Names,
+    pub(super) admission: Arc<Admission<RequestKey>>,
+    /// The most series of each family that were ever left out of a scrape.
+    pub(super) dropped: [AtomicU64; Family::ALL.len()],
+    shards: Mutex<Vec<Shelves>>,
+    control: Mutex<Control>,
+}
+
+impl State {
+    fn new(max_series: usize) -> Self {
+        Self {
+            max_series,
+            listeners: Names::default(),
+            routes: Names::default(),
+            pools: Names::default(),
+            admission: Arc::new(Admission::new(max_series)),
+            dropped: std::array::from_fn(|_| AtomicU64::new(0)),
+            shards: Mutex::default(),
+            control: Mutex::default(),
+        }
+    }
+
+    pub(super) fn shards(&self) -> MutexGuard<'_, Vec<Shelves>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the control plane told.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    pub(super) backends: Vec<(Arc<Endpoint>, u32)>,
+    pub(super) checks: HashMap<EndpointId, Checks>,
+    pub(super) reloads: u64,
+    pub(super) reloads_failed: u64,
+    pub(super) last_reload: Option<bool>,
+    /// Seconds since 1970.
+    pub(super) in_force_since: Option<f64>,
+    pub(super) digest: Option<String>,
+    pub(super) watched: [Option<Arc<AtomicU64>>; 2],
+}
+
+/// What the control plane told of one backend.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    pub(super) passed: Counter,
+    pub(super) failed: Counter,
+    pub(super) duration: Histogram,
+    /// By the state before, then the state after.
+    pub(super) transitions: [[Counter; Health::ALL.len()]; Health::ALL.len()],
+}
+
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,148 @@
+//! One worker's counters.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::block::{BackendBlock, Counter, Histogram, ListenerBlock, PoolBlock, RouteBlock};
+use super::label::{Delta, RequestDone, code_class, tls_version};
+use super::names::NONE;
+use super::series::{Admission, RequestKey, Series, Shelf};
+use crate::endpoint::{Endpoint, EndpointId};
+
+/// The counters of one worker. It can be moved to the worker's thread but not shared: all writes
+/// come from that thread, and are plain loads and stores.
+#[derive(Debug)]
+pub struct Shard {
+    requests: Series<RequestKey, Counter>,
+    durations: Series<(u32, u32), Histogram>,
+    routes: Series<u32, RouteBlock>,
+    backends: Series<EndpointId, BackendBlock>,
+    pools: Series<u32, PoolBlock>,
+    listeners: Series<u32, ListenerBlock>,
+    admission: Arc<Admission<RequestKey>>,
+}
+
+impl Shard {
+    /// An empty shard and what the scraper reads of it.
+    pub(super) fn new(admission: Arc<Admission<RequestKey>>) -> (Self, Shelves) {
+        let shard = Self {
+            requests: Series::new(),
+            durations: Series::new(),
+            routes: Series::new(),
+            backends: Series::new(),
+            pools: Series::new(),
+            listeners: Series::new(),
+            admission,
+        };
+        let shelves = Shelves {
+            requests: shard.requests.shelf(),
+            durations: shard.durations.shelf(),
+            routes: shard.routes.shelf(),
+            backends: shard.backends.shelf(),
+            pools: shard.pools.shelf(),
+            listeners: shard.listeners.shelf(),
+        };
+        (shard, shelves)
+    }
+
+    /// A request was taken by a route: it is in flight until [`request`](Self::request) is called
+    /// for the same route.
+    pub fn request_started(&self, route: u32) {
+        self.routes.write(route, |block| block.started.add(1));
+    }
+
+    /// A client's request is finished, however it ended. Called once per request; with a route,
+    /// only after [`request_started`](Self::request_started).
+    pub fn request(&self, done: &RequestDone) {
+        let route = done.route.unwrap_or(NONE);
+        let key = RequestKey {
+            listener: done.listener,
+            route,
+            code: done.status,
+            method: done.method,
+            protocol: done.protocol,
+        };
+        self.requests
+            .write_admitted(key, &self.admission, |count| count.add(1));
+        self.durations
+            .write((route, done.pool.unwrap_or(NONE)), |h| h.record(done.took));
+        self.routes.write(route, |block| {
+            block.finished.add(1);
+            block.classes[code_class(Some(done.status))].add(1);
+            block.request_bytes.add(done.request_bytes);
+            block.response_bytes.add(done.response_bytes);
+            if let Some(reason) = done.reason {
+                block.errors.0[reason as usize].add(1);
+            }
+        });
+    }
+
+    /// One try at a backend is over; `status` is `None` when no answer came. `took` is the time
+    /// from the choice of the backend to the head of its answer, or to the failure.
+    pub fn attempt(&self, _pool: u32, endpoint: &Endpoint, status: Option<u16>, took: Duration) {
+        self.backend(endpoint, |block| {
+            block.classes[code_class(status)].add(1);
+            block.duration.record(took);
+        });
+    }
+
+    /// A new connection to a backend stands.
+    pub fn connect(&self, _pool: u32, endpoint: &Endpoint, took: Duration) {
+        self.backend(endpoint, |block| block.connect.record(took));
+    }
+
+    /// A retry succeeded or failed, or (`None`) was not made since the retry budget was spent.
+    pub fn retry(&self, pool: u32, success: Option<bool>) {
+        self.pools.write(pool, |block| match success {
+            Some(true) => block.retried.add(1),
+            Some(false) => block.retry_failed.add(1),
+            None => block.retry_refused.add(1),
+        });
+    }
+
+    /// A client's connection was accepted or ended.
+    pub fn connection(&self, listener: u32, delta: Delta) {
+        self.listeners.write(listener, |block| match delta {
+            Delta::Opened => block.opened.add(1),
+            Delta::Closed => block.closed.add(1),
+        });
+    }
+
+    /// A TLS handshake with a client ended; the version (`1.3`, `TLSv1.3` or `TLSv1_3`) is `None`
+    /// when none was agreed upon.
+    pub fn tls_handshake(&self, listener: u32, ok: bool, version: Option<&'static str>) {
+        self.listeners.write(listener, |block| {
+            let counters = if ok {
+                &block.tls_done
+            } else {
+                &block.tls_failed
+            };
+            counters[tls_version(version)].add(1);
+        });
+    }
+
+    /// Bytes that a TCP listener passed on since the last call: from the client and to it.
+    pub fn tcp_bytes(&self, listener: u32, in_: u64, out: u64) {
+        self.listeners.write(listener, |block| {
+            block.bytes_in.add(in_);
+            block.bytes_out.add(out);
+        });
+    }
+
+    fn backend(&self, endpoint: &Endpoint, write: impl FnOnce(&BackendBlock)) {
+        self.backends
+            .write_fresh(endpoint.id, |block| block.retired.load(Relaxed), write);
+    }
+}
+
+/// What the scraper reads of one shard.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    pub(super) requests: Arc<Shelf<RequestKey, Counter>>,
+    pub(super) durations: Arc<Shelf<(u32, u32), Histogram>>,
+    pub(super) routes: Arc<Shelf<u32, RouteBlock>>,
+    pub(super) backends: Arc<Shelf<EndpointId, BackendBlock>>,
+    pub(super) pools: Arc<Shelf<u32, PoolBlock>>,
+    pub(super) listeners: Arc<Shelf<u32, ListenerBlock>>,
+}

@@ -1,0 +1,174 @@
+//! The one table of metrics: the code, the reference page and the checks of dashboards and rules
+//! read it.
+
+use std::fmt::Write as _;
+
+/// How a metric behaves over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Only rises while the process lives.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts observations by size.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// The full name.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// The names of its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it says, in one sentence.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($family:ident $name:literal $kind:ident [$($label:literal)*] $help:literal;)*) => {
+        /// A row of the table, by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub(super) enum Family { $($family,)* }
+
+        impl Family {
+            pub(super) const ALL: &'static [Family] = &[$(Family::$family,)*];
+        }
+
+        static TABLE: &[Metric] = &[$(Metric {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        },)*];
+    };
+}
+
+metrics! {
+    Requests "pointsman_requests_total" Counter
+        ["listener" "route" "code" "method" "protocol"]
+        "Requests from clients that were finished.";
+    RequestDuration "pointsman_request_duration_seconds" Histogram ["route" "pool"]
+        "Time from the end of a request's head to the last byte of its answer.";
+    RequestBytes "pointsman_request_bytes_total" Counter ["route"]
+        "Bytes of request bodies from clients.";
+    ResponseBytes "pointsman_response_bytes_total" Counter ["route"]
+        "Bytes of response bodies to clients.";
+    RequestsInFlight "pointsman_requests_in_flight" Gauge ["route"]
+        "Requests under way.";
+    Errors "pointsman_errors_total" Counter ["route" "reason"]
+        "Requests that were not served as their client wished, by the reason that also stands in the access log and in Proxy-Status.";
+    BackendRequests "pointsman_backend_requests_total" Counter ["pool" "backend" "code_class"]
+        "Attempts at a backend by the class of its answer; code_class \"none\" when no answer came.";
+    BackendRequestDuration "pointsman_backend_request_duration_seconds" Histogram ["pool" "backend"]
+        "Time that one attempt at a backend took.";
+    BackendConnectDuration "pointsman_backend_connect_duration_seconds" Histogram ["pool" "backend"]
+        "Time until a new connection to a backend stood.";
+    BackendUp "pointsman_backend_up" Gauge ["pool" "backend"]
+        "1 when the backend is up, 0 otherwise.";
+    BackendState "pointsman_backend_state" Gauge ["pool" "backend" "state"]
+        "1 for the state that the backend is in, 0 for the others.";
+    BackendInFlight "pointsman_backend_in_flight" Gauge ["pool" "backend"]
+        "Requests and TCP connections under way at the backend.";
+    BackendWeight "pointsman_backend_weight" Gauge ["pool" "backend"]
+        "The backend's weight, 0 to 1000.";
+    BackendTransitions "pointsman_backend_transitions_total" Counter ["pool" "backend" "from" "to"]
+        "Changes of a backend's state.";
+    HealthChecks "pointsman_health_checks_total" Counter ["pool" "backend" "result"]
+        "Health checks by result (success, failure).";
+    HealthCheckDuration "pointsman_health_check_duration_seconds" Histogram ["pool" "backend"]
+        "Time that a health check took.";
+    Retries "pointsman_retries_total" Counter ["pool" "result"]
+        "Retries by result (success, failure), and those that the retry budget refused (refused).";
+    Connections "pointsman_connections" Gauge ["listener" "state"]
+        "Connections from clients that are open.";
+    ConnectionsTotal "pointsman_connections_total" Counter ["listener"]
+        "Connections from clients that were accepted.";
+    TlsHandshakes "pointsman_tls_handshakes_total" Counter ["listener" "result" "version"]
+        "TLS handshakes with clients by result (success, failure) and version.";
+    TcpBytes "pointsman_tcp_bytes_total" Counter ["listener" "direction"]
+        "Bytes that a TCP listener passed on, from clients (in) and to them (out).";
+    ConfigReloads "pointsman_config_reloads_total" Counter ["result"]
+        "Reloads of the policy by result (success, failure).";
+    ConfigLastReloadSuccess "pointsman_config_last_reload_success" Gauge []
+        "1 when the policy last read came into force, 0 when it was refused.";
+    ConfigLastReloadTime "pointsman_config_last_reload_timestamp_seconds" Gauge []
+        "When the policy in force came into force, in seconds since 1970.";
+    ConfigInfo "pointsman_config_info" Gauge ["hash" "version"]
+        "Always 1: the digest of the policy in force and the program's version.";
+    EventsDropped "pointsman_events_dropped_total" Counter []
+        "Events from the data plane that were dropped since the control plane lagged behind.";
+    AccessLogDropped "pointsman_access_log_dropped_total" Counter []
+        "Lines of the access log that were dropped since their target took no more.";
+    DroppedSeries "pointsman_metrics_dropped_series_total" Counter ["family"]
+        "Label combinations that are not shown since their family has reached its cap.";
+    ProcessCpu "process_cpu_seconds_total" Counter []
+        "Processor time of the process, user and system.";
+    ProcessResident "process_resident_memory_bytes" Gauge []
+        "Resident memory of the process.";
+    ProcessOpenFds "process_open_fds" Gauge []
+        "File descriptors that the process has open.";
+    ProcessMaxFds "process_max_fds" Gauge []
+        "File descriptors that the process may have open.";
+    ProcessThreads "process_threads" Gauge []
+        "Threads of the process.";
+    ProcessStart "process_start_time_seconds" Gauge []
+        "When the process started, in seconds since 1970.";
+}
+
+impl Family {
+    /// Its row.
+    pub(super) fn metric(self) -> &'static Metric {
+        &TABLE[self as usize]
+    }
+}
+
+/// Every metric of the switch.
+pub fn table() -> &'static [Metric] {
+    TABLE
+}
+
+/// The reference page of the metrics, in Markdown.
+pub fn reference_markdown() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         The switch serves them at `/metrics` of the admin listener, in the Prometheus text \
+         format. Times are in seconds, sizes in bytes.\n\n\
+         | Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",
+    );
+    for metric in TABLE {
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            metric.name,
+            metric.kind.word(),
+            labels.join(", "),
+            metric.help,
+        );
+    }
+    page.push_str(
+        "\nLabel values are names from the policy. `_none` stands for a request that no route or \
+         pool took, `_OTHER` for a method that is none of the standard ones. The edges of all \
+         histograms are 1, 2.5, 5, 10, 25, 50, 100, 250 and 500 ms and 1, 2.5, 5 and 10 s.\n",
+    );
+    page
+}
