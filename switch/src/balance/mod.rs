@@ -1,11 +1,41 @@
 //! Selection: which of the candidates takes the next request. One trait, one file per policy; all
 //! of them pure: what varies from call to call comes in as [`Choice`].
 
+mod draw;
+mod hash;
+mod least_request;
+mod maglev;
+mod random;
+mod round_robin;
+mod single;
+#[cfg(test)]
+mod testing;
+
 use std::sync::Arc;
 
+use pointsman_config::policy;
 use smallvec::SmallVec;
 
+pub use self::hash::hash_bytes;
+pub use self::least_request::LeastRequest;
+pub use self::maglev::Maglev;
+pub use self::random::Random;
+pub use self::round_robin::RoundRobin;
+pub use self::single::Single;
 use crate::endpoint::{Endpoint, EndpointId};
+
+/// The policy, ready for these candidates. [`Balance::pick`] must then be given the same list.
+pub fn build(policy: &policy::Balance, candidates: &[Candidate]) -> Box<dyn Balance> {
+    if candidates.len() < 2 {
+        return Box::new(Single);
+    }
+    match policy {
+        policy::Balance::RoundRobin => Box::new(RoundRobin::new(candidates)),
+        policy::Balance::Random => Box::new(Random::new(candidates)),
+        policy::Balance::LeastRequest => Box::new(LeastRequest::new(candidates)),
+        policy::Balance::Hash(_) => Box::new(Maglev::new(candidates)),
+    }
+}
 
 /// A member of a pool that may be chosen.
 #[derive(Debug, Clone)]
@@ -27,6 +57,13 @@ pub struct Choice<'a> {
     pub hash: Option<u64>,
     /// Endpoints that were tried for this request already.
     pub tried: &'a Tried,
+}
+
+impl Choice<'_> {
+    /// Whether the candidate was not tried yet.
+    fn is_open(&self, candidate: &Candidate) -> bool {
+        !self.tried.contains(candidate.endpoint.id)
+    }
 }
 
 /// Endpoints that were tried for one request.
@@ -59,4 +96,67 @@ impl Tried {
 pub trait Balance: std::fmt::Debug + Send + Sync {
     /// The place of the chosen candidate, or `None` when all of them were tried.
     fn pick(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize>;
+}
+
+#[cfg(test)]
+mod tests {
+    use pointsman_config::policy::HashBy;
+    use proptest::prelude::*;
+
+    use super::testing::{candidates, tried};
+    use super::*;
+
+    fn policies() -> impl Strategy<Value = policy::Balance> {
+        prop_oneof![
+            Just(policy::Balance::RoundRobin),
+            Just(policy::Balance::Random),
+            Just(policy::Balance::LeastRequest),
+            Just(policy::Balance::Hash(HashBy::ClientIp)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn every_policy_tries_each_candidate_once_and_then_gives_up(
+            policy in policies(),
+            weights in proptest::collection::vec(1u32..=1000, 0..12),
+            cursor: u64,
+            entropy: u64,
+            hash: Option<u64>,
+        ) {
+            let candidates = candidates(&weights);
+            let balance = build(&policy, &candidates);
+            let mut tried = Tried::default();
+            for _ in &candidates {
+                let choice = Choice { cursor, entropy, hash, tried: &tried };
+                let place = balance.pick(&candidates, &choice);
+                prop_assert!(place.is_some_and(|place| place < candidates.len()));
+                let id = candidates[place.unwrap_or_default()].endpoint.id;
+                prop_assert!(!tried.contains(id));
+                tried.insert(id);
+            }
+            let choice = Choice { cursor, entropy, hash, tried: &tried };
+            prop_assert_eq!(balance.pick(&candidates, &choice), None);
+        }
+    }
+
+    #[test]
+    fn endpoints_that_left_the_pool_do_not_count_as_tried() {
+        let candidates = candidates(&[1, 1]);
+        let tried = tried(&[70, 71, 0]);
+        let choice = Choice {
+            cursor: 0,
+            entropy: 0,
+            hash: None,
+            tried: &tried,
+        };
+        for policy in [policy::Balance::RoundRobin, policy::Balance::LeastRequest] {
+            assert_eq!(
+                build(&policy, &candidates).pick(&candidates, &choice),
+                Some(1)
+            );
+        }
+    }
 }

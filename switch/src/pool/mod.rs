@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_config::policy::HashBy;
+use pointsman_config::policy::{self, HashBy};
 
-use crate::balance::{Balance, Candidate, Choice};
+use crate::balance::{self, Balance, Candidate, Choice};
 use crate::endpoint::{Endpoint, Health};
 
 /// A member as the policy lists it.
@@ -41,9 +41,164 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// The pool with its members as they are now.
+    pub fn build(spec: &policy::Pool, members: Vec<Member>, id: u32) -> Self {
+        let candidates = candidates(&members);
+        let hash_by = match &spec.balance {
+            policy::Balance::Hash(by) => Some(by.clone()),
+            _ => None,
+        };
+        Self {
+            name: spec.name.clone(),
+            balance: balance::build(&spec.balance, &candidates),
+            members,
+            candidates,
+            hash_by,
+            connect_timeout: spec.timeouts.connect,
+            idle_timeout: spec.timeouts.idle,
+            id,
+        }
+    }
+
     /// Chooses an endpoint that was not tried.
     pub fn pick(&self, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
         let place = self.balance.pick(&self.candidates, choice)?;
-        self.candidates.get(place).map(|candidate| &candidate.endpoint)
+        self.candidates
+            .get(place)
+            .map(|candidate| &candidate.endpoint)
+    }
+}
+
+/// The members that may be chosen. One that is up but has weight 0 still keeps the unchecked ones
+/// out: the operator took it out by hand, and the pool is known to work.
+fn candidates(members: &[Member]) -> Vec<Candidate> {
+    let any_up = members.iter().any(|member| member.health == Health::Up);
+    let wanted = if any_up { Health::Up } else { Health::Starting };
+    members
+        .iter()
+        .filter(|member| member.health == wanted && member.weight > 0)
+        .map(|member| Candidate {
+            endpoint: member.endpoint.clone(),
+            weight: member.weight,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::Tried;
+    use crate::endpoint::Address;
+
+    fn pool(balance: policy::Balance, members: &[(Health, u32)]) -> Pool {
+        let spec = policy::Pool {
+            name: "app".into(),
+            balance,
+            backends: Vec::new(),
+            health: None,
+            timeouts: policy::PoolTimeouts {
+                connect: Duration::from_secs(1),
+                idle: Duration::from_secs(60),
+            },
+            used: true,
+        };
+        let members = (0u16..)
+            .zip(members)
+            .map(|(place, &(health, weight))| Member {
+                endpoint: Arc::new(Endpoint::new(
+                    u32::from(place),
+                    "app".into(),
+                    place.to_string(),
+                    Address::Tcp(([127, 0, 0, 1], place).into()),
+                )),
+                weight,
+                health,
+            });
+        Pool::build(&spec, members.collect(), 7)
+    }
+
+    fn candidates_of(members: &[(Health, u32)]) -> Vec<u32> {
+        let pool = pool(policy::Balance::RoundRobin, members);
+        pool.candidates
+            .iter()
+            .map(|candidate| candidate.endpoint.id)
+            .collect()
+    }
+
+    #[test]
+    fn only_members_that_are_up_are_chosen() {
+        let members = [
+            (Health::Up, 1),
+            (Health::Down, 1),
+            (Health::Starting, 1),
+            (Health::Up, 2),
+        ];
+        assert_eq!(candidates_of(&members), [0, 3]);
+    }
+
+    #[test]
+    fn unchecked_members_are_chosen_when_none_is_up() {
+        let members = [
+            (Health::Down, 1),
+            (Health::Starting, 1),
+            (Health::Unresolved, 1),
+        ];
+        assert_eq!(candidates_of(&members), [1]);
+    }
+
+    #[test]
+    fn a_weight_of_zero_takes_no_new_requests() {
+        assert_eq!(candidates_of(&[(Health::Up, 0), (Health::Up, 1)]), [1]);
+        assert_eq!(
+            candidates_of(&[(Health::Starting, 0), (Health::Starting, 1)]),
+            [1]
+        );
+    }
+
+    #[test]
+    fn unchecked_members_do_not_stand_in_for_one_that_was_taken_out_by_hand() {
+        assert!(candidates_of(&[(Health::Up, 0), (Health::Starting, 1)]).is_empty());
+    }
+
+    #[test]
+    fn a_pool_of_failed_members_gives_nobody() {
+        let pool = pool(
+            policy::Balance::LeastRequest,
+            &[(Health::Down, 1), (Health::Down, 1)],
+        );
+        let tried = Tried::default();
+        let choice = Choice {
+            cursor: 0,
+            entropy: 0,
+            hash: None,
+            tried: &tried,
+        };
+        assert!(pool.pick(&choice).is_none());
+    }
+
+    #[test]
+    fn a_hash_pool_keeps_what_is_hashed() {
+        let by_path = pool(policy::Balance::Hash(HashBy::Path), &[(Health::Up, 1)]);
+        assert_eq!(by_path.hash_by, Some(HashBy::Path));
+        assert_eq!(
+            pool(policy::Balance::Random, &[(Health::Up, 1)]).hash_by,
+            None
+        );
+    }
+
+    #[test]
+    fn a_chosen_member_is_the_candidate_not_the_member_of_that_place() {
+        let pool = pool(
+            policy::Balance::RoundRobin,
+            &[(Health::Down, 1), (Health::Up, 1)],
+        );
+        let tried = Tried::default();
+        let choice = Choice {
+            cursor: 0,
+            entropy: 0,
+            hash: None,
+            tried: &tried,
+        };
+        assert_eq!(pool.pick(&choice).map(|endpoint| endpoint.id), Some(1));
     }
 }

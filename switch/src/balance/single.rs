@@ -1,0 +1,14 @@
+//! No choice at all: one candidate or none.
+
+use super::{Balance, Candidate, Choice};
+
+/// Takes the first candidate. What every policy comes down to with a single one.
+#[derive(Debug)]
+pub struct Single;
+
+impl Balance for Single {
+    fn pick(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize> {
+        let untried = |candidate: &Candidate| !choice.tried.contains(candidate.endpoint.id);
+        candidates.first().is_some_and(untried).then_some(0)
+    }
+}
