@@ -2,6 +2,7 @@
 //! waiting for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
@@ -25,17 +26,33 @@ pub enum Event {
 
 /// The workers' end.
 #[derive(Debug, Clone)]
-pub struct Sender(mpsc::Sender<Event>);
+pub struct Sender {
+    channel: mpsc::Sender<Event>,
+    dropped: Arc<AtomicU64>,
+}
 
 impl Sender {
     /// Hands the event over; drops it when the control plane lags behind.
     pub fn send(&self, event: Event) {
-        let _ = self.0.try_send(event);
+        if self.channel.try_send(event).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts the events of all senders of this channel that were dropped.
+    pub fn dropped(&self) -> Arc<AtomicU64> {
+        self.dropped.clone()
     }
 }
 
 /// A new channel.
 pub fn channel() -> (Sender, mpsc::Receiver<Event>) {
     let (sender, receiver) = mpsc::channel(CAPACITY);
-    (Sender(sender), receiver)
+    (
+        Sender {
+            channel: sender,
+            dropped: Arc::default(),
+        },
+        receiver,
+    )
 }

@@ -44,9 +44,11 @@ pub(super) struct BackendSum {
 impl BackendSum {
     /// The state that stands for all of its endpoints: up when one of them is.
     pub(super) fn state(&self) -> Health {
-        let order = [Health::Up, Health::Starting, Health::Down];
-        let has = |health: &Health| self.health[*health as usize] > 0;
-        order.into_iter().find(has).unwrap_or(Health::Unresolved)
+        let order = [Health::Up, Health::Starting, Health::Down]
+            .into_iter()
+            .chain(Health::ALL);
+        let mut present = order.filter(|health| self.health[*health as usize] > 0);
+        present.next().unwrap_or(Health::Unresolved)
     }
 }
 

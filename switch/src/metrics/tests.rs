@@ -1,33 +1,463 @@
 //! What was recorded by several shards against the text that a scraper gets.
 
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::*;
+use crate::endpoint::{Address, Endpoint, Health};
+use crate::error::Reason;
 
-fn done(listener: u32, route: Option<u32>) -> RequestDone {
-    RequestDone {
-        listener,
-        route,
-        pool: None,
-        status: 200,
-        method: Method::Get,
-        protocol: Protocol::Http11,
-        reason: None,
-        took: Duration::from_millis(3),
-        request_bytes: 10,
-        response_bytes: 20,
+#[test]
+fn the_text_agrees_with_what_two_shards_recorded() {
+    let site = Site::new(1000);
+    let [first, second] = [site.hub.shard(), site.hub.shard()];
+    for (shard, times) in [(&first, 2), (&second, 3)] {
+        for _ in 0..times {
+            shard.request_started(site.route);
+            shard.request(&site.done());
+            shard.attempt(
+                site.pool,
+                &site.backend,
+                Some(200),
+                Duration::from_millis(2),
+            );
+        }
+    }
+    second.request_started(site.route);
+    second.attempt(site.pool, &site.backend, None, Duration::from_secs(11));
+
+    let page = Page::of(&site.hub);
+    let requests = "pointsman_requests_total{code=200,listener=web,method=GET,\
+                    protocol=HTTP/1.1,route=shop}";
+    assert_eq!(page.value(requests), 5.0);
+    assert_eq!(
+        page.value("pointsman_request_bytes_total{route=shop}"),
+        50.0
+    );
+    assert_eq!(
+        page.value("pointsman_response_bytes_total{route=shop}"),
+        100.0
+    );
+    assert_eq!(page.value("pointsman_requests_in_flight{route=shop}"), 1.0);
+    let attempts = "pointsman_backend_requests_total{backend=a,code_class=2xx,pool=app}";
+    assert_eq!(page.value(attempts), 5.0);
+    let unanswered = "pointsman_backend_requests_total{backend=a,code_class=none,pool=app}";
+    assert_eq!(page.value(unanswered), 1.0);
+    let took = "pointsman_backend_request_duration_seconds";
+    assert_eq!(
+        page.value(&format!("{took}_bucket{{backend=a,le=0.001,pool=app}}")),
+        0.0
+    );
+    assert_eq!(
+        page.value(&format!("{took}_bucket{{backend=a,le=0.0025,pool=app}}")),
+        5.0
+    );
+    assert_eq!(
+        page.value(&format!("{took}_bucket{{backend=a,le=10,pool=app}}")),
+        5.0
+    );
+    assert_eq!(
+        page.value(&format!("{took}_bucket{{backend=a,le=+Inf,pool=app}}")),
+        6.0
+    );
+    assert_eq!(
+        page.value(&format!("{took}_count{{backend=a,pool=app}}")),
+        6.0
+    );
+    assert!((page.value(&format!("{took}_sum{{backend=a,pool=app}}")) - 11.01).abs() < 1e-9);
+}
+
+#[test]
+fn every_row_of_the_table_appears_once_it_is_fed_with_the_labels_it_declares() {
+    let site = Site::new(1);
+    site.feed_everything();
+    // The cap of one series makes a second route appear as a dropped series.
+    let other = RequestDone {
+        route: Some(site.hub.route_id("other")),
+        ..site.done()
+    };
+    site.hub.shard().request(&other);
+
+    let page = Page::of(&site.hub);
+    for metric in table() {
+        assert_eq!(
+            page.types.get(metric.name).map(String::as_str),
+            Some(metric.kind.word())
+        );
+        assert_eq!(
+            page.helps.get(metric.name).map(String::as_str),
+            Some(metric.help)
+        );
+        let sample = match metric.kind {
+            Kind::Histogram => format!("{}_count", metric.name),
+            Kind::Counter | Kind::Gauge => metric.name.to_owned(),
+        };
+        let mut labels = metric.labels.to_vec();
+        labels.sort_unstable();
+        let found: Vec<_> = page.samples.keys().filter(|key| key.0 == sample).collect();
+        assert!(!found.is_empty(), "{} is not shown", metric.name);
+        for (_, shown) in found {
+            assert_eq!(shown.keys().collect::<Vec<_>>(), labels, "{}", metric.name);
+        }
+    }
+    assert_eq!(
+        page.types.len(),
+        table().len(),
+        "a family that is not in the table"
+    );
+}
+
+#[test]
+fn names_and_labels_keep_the_conventions_of_prometheus() {
+    for metric in table() {
+        let own = metric.name.starts_with("pointsman_") || metric.name.starts_with("process_");
+        assert!(own, "{}", metric.name);
+        let total = metric.name.ends_with("_total");
+        assert_eq!(total, metric.kind == Kind::Counter, "{}", metric.name);
+        assert!(metric.help.ends_with('.'), "{}", metric.name);
+        let page = reference_markdown();
+        assert!(page.contains(&format!("| `{}` | {}", metric.name, metric.kind.word())));
     }
 }
 
 #[test]
-fn two_shards_are_added_up() {
-    let hub = Hub::new(1000);
-    let (web, shop) = (hub.listener_id("web"), hub.route_id("shop"));
-    for shard in [hub.shard(), hub.shard()] {
-        shard.request_started(shop);
-        shard.request(&done(web, Some(shop)));
+fn series_of_a_removed_backend_vanish_while_route_and_pool_counters_stay() {
+    let site = Site::new(1000);
+    let gone = endpoint(8, "b");
+    site.hub
+        .set_endpoints(vec![(site.backend.clone(), 1), (gone.clone(), 1)]);
+    let shard = site.hub.shard();
+    shard.request(&site.done());
+    shard.retry(site.pool, Some(true));
+    shard.attempt(site.pool, &gone, Some(200), Duration::ZERO);
+    site.hub.health_check(&gone, true, Duration::ZERO);
+    let before = Page::of(&site.hub);
+    assert!(
+        before
+            .samples
+            .keys()
+            .any(|(_, labels)| labels.get("backend") == Some(&"b".into()))
+    );
+
+    site.hub.set_endpoints(vec![(site.backend.clone(), 1)]);
+    shard.attempt(site.pool, &gone, Some(200), Duration::ZERO);
+
+    let after = Page::of(&site.hub);
+    assert!(
+        !after
+            .samples
+            .keys()
+            .any(|(_, labels)| labels.get("backend") == Some(&"b".into()))
+    );
+    for (key, value) in before.samples {
+        let counter = key.0.starts_with("pointsman_") && key.0.ends_with("_total");
+        if counter && !key.1.contains_key("backend") {
+            assert!(
+                after.samples.get(&key).is_some_and(|now| *now >= value),
+                "{key:?}"
+            );
+        }
     }
-    let line = "pointsman_requests_total{listener=\"web\",route=\"shop\",code=\"200\",\
-                method=\"GET\",protocol=\"HTTP/1.1\"} 2\n";
-    assert!(hub.encode().contains(line), "{}", hub.encode());
+}
+
+#[test]
+fn a_backend_that_returns_is_counted_again_from_the_moment_it_returns() {
+    let site = Site::new(1000);
+    let shard = site.hub.shard();
+    shard.attempt(site.pool, &site.backend, Some(200), Duration::ZERO);
+    site.hub.set_endpoints(Vec::new());
+    site.hub.set_endpoints(vec![(site.backend.clone(), 1)]);
+    shard.attempt(site.pool, &site.backend, Some(200), Duration::ZERO);
+    shard.attempt(site.pool, &site.backend, Some(200), Duration::ZERO);
+    let key = "pointsman_backend_requests_total{backend=a,code_class=2xx,pool=app}";
+    assert_eq!(Page::of(&site.hub).value(key), 2.0);
+}
+
+#[test]
+fn a_family_at_its_cap_keeps_the_first_series_and_counts_the_rest() {
+    let site = Site::new(3);
+    let [first, second] = [site.hub.shard(), site.hub.shard()];
+    for status in 200..300 {
+        for shard in [&first, &second] {
+            shard.request(&RequestDone {
+                status,
+                ..site.done()
+            });
+        }
+    }
+    let page = Page::of(&site.hub);
+    let codes: Vec<_> = page
+        .samples
+        .iter()
+        .filter(|((name, _), _)| name == "pointsman_requests_total")
+        .map(|((_, labels), value)| (labels["code"].as_str(), *value))
+        .collect();
+    assert_eq!(codes, [("200", 2.0), ("201", 2.0), ("202", 2.0)]);
+    let dropped = "pointsman_metrics_dropped_series_total{family=pointsman_requests_total}";
+    assert_eq!(
+        page.value(dropped),
+        3.0,
+        "no more are remembered than are shown"
+    );
+    assert_eq!(
+        page.value("pointsman_request_bytes_total{route=shop}"),
+        2000.0
+    );
+}
+
+#[test]
+fn a_backend_shows_exactly_one_state() {
+    let site = Site::new(1000);
+    for health in Health::ALL {
+        site.backend.set_health(health);
+        let page = Page::of(&site.hub);
+        for state in Health::ALL {
+            let key = format!(
+                "pointsman_backend_state{{backend=a,pool=app,state={}}}",
+                state.word()
+            );
+            assert_eq!(page.value(&key), f64::from(u8::from(state == health)));
+        }
+        let up = page.value("pointsman_backend_up{backend=a,pool=app}");
+        assert_eq!(up, f64::from(u8::from(health == Health::Up)));
+    }
+}
+
+#[test]
+fn two_addresses_of_one_backend_make_one_series() {
+    let site = Site::new(1000);
+    let twin = endpoint(9, "a");
+    site.hub
+        .set_endpoints(vec![(site.backend.clone(), 1), (twin.clone(), 2)]);
+    twin.set_health(Health::Up);
+    let shard = site.hub.shard();
+    shard.attempt(site.pool, &site.backend, Some(500), Duration::ZERO);
+    shard.attempt(site.pool, &twin, Some(500), Duration::ZERO);
+    let page = Page::of(&site.hub);
+    let failed = "pointsman_backend_requests_total{backend=a,code_class=5xx,pool=app}";
+    assert_eq!(page.value(failed), 2.0);
+    assert_eq!(page.value("pointsman_backend_up{backend=a,pool=app}"), 1.0);
+    assert_eq!(
+        page.value("pointsman_backend_weight{backend=a,pool=app}"),
+        3.0
+    );
+}
+
+#[test]
+fn totals_say_the_same_as_the_text() {
+    let site = Site::new(1000);
+    let shard = site.hub.shard();
+    let _under_way = site.backend.enter();
+    for millis in [2, 2, 2, 400] {
+        shard.request_started(site.route);
+        let took = Duration::from_millis(millis);
+        shard.request(&RequestDone {
+            took,
+            reason: Some(Reason::Timeout),
+            ..site.done()
+        });
+        shard.attempt(site.pool, &site.backend, Some(404), took);
+    }
+    shard.connection(site.listener, Delta::Opened);
+    let totals = site.hub.totals();
+    assert_eq!(totals.routes[0].requests, 4);
+    assert_eq!(totals.routes[0].errors, 4);
+    assert_eq!(totals.listeners[0].connections, 1);
+    let backend = &totals.backends[0];
+    assert_eq!(
+        (backend.classes.client_error, backend.classes.all()),
+        (4, 4)
+    );
+    assert_eq!((backend.in_flight, backend.taken), (1, 1));
+    assert!(
+        backend
+            .p50
+            .is_some_and(|p50| (0.001..=0.0025).contains(&p50)),
+        "{backend:?}"
+    );
+    assert!(
+        backend.p99.is_some_and(|p99| (0.25..=0.5).contains(&p99)),
+        "{backend:?}"
+    );
+    let json = serde_json::to_value(&totals).expect("totals are plain data");
+    assert_eq!(json["backends"][0]["classes"]["4xx"], 4);
+}
+
+#[test]
+fn a_scrape_under_load_never_sees_a_counter_go_down() {
+    let site = Site::new(1000);
+    let (shard, done) = (site.hub.shard(), site.done());
+    let writer = std::thread::spawn(move || {
+        for status in (200..250).cycle().take(200_000) {
+            shard.request_started(done.route.unwrap_or(0));
+            shard.request(&RequestDone {
+                status,
+                ..done.clone()
+            });
+        }
+    });
+    let mut last = 0;
+    while !writer.is_finished() {
+        let now = site
+            .hub
+            .totals()
+            .routes
+            .first()
+            .map_or(0, |route| route.requests);
+        assert!(now >= last);
+        last = now;
+    }
+    writer.join().expect("the writer ends");
+    let route = site.hub.totals().routes.remove(0);
+    assert_eq!((route.requests, route.in_flight), (200_000, 0));
+}
+
+#[test]
+fn names_keep_their_ids() {
+    let hub = Hub::new(10);
+    let ids = ["a", "b", "a", "c"].map(|name| hub.pool_id(name));
+    assert_eq!(ids, [0, 1, 0, 2]);
+    assert_eq!(hub.route_id("b"), 0);
+}
+
+#[test]
+fn a_name_with_quotes_and_line_breaks_stays_one_label() {
+    let hub = Hub::new(10);
+    let route = hub.route_id("a\"} 1\nb\\");
+    hub.shard().request_started(route);
+    let line = "pointsman_requests_in_flight{route=\"a\\\"} 1\\nb\\\\\"} 1";
+    assert!(
+        hub.encode().lines().any(|shown| shown == line),
+        "{}",
+        hub.encode()
+    );
+}
+
+/// A hub with one listener, route, pool and backend.
+struct Site {
+    hub: Arc<Hub>,
+    listener: u32,
+    route: u32,
+    pool: u32,
+    backend: Arc<Endpoint>,
+}
+
+impl Site {
+    fn new(max_series: usize) -> Self {
+        let hub = Hub::new(max_series);
+        let backend = endpoint(7, "a");
+        hub.set_endpoints(vec![(backend.clone(), 1)]);
+        let (listener, route) = (hub.listener_id("web"), hub.route_id("shop"));
+        let pool = hub.pool_id("app");
+        Self {
+            hub,
+            listener,
+            route,
+            pool,
+            backend,
+        }
+    }
+
+    fn done(&self) -> RequestDone {
+        RequestDone {
+            listener: self.listener,
+            route: Some(self.route),
+            pool: Some(self.pool),
+            status: 200,
+            method: Method::Get,
+            protocol: Protocol::Http11,
+            reason: None,
+            took: Duration::from_millis(3),
+            request_bytes: 10,
+            response_bytes: 20,
+        }
+    }
+
+    fn feed_everything(&self) {
+        let shard = self.hub.shard();
+        shard.request_started(self.route);
+        shard.request(&RequestDone {
+            reason: Some(Reason::Timeout),
+            ..self.done()
+        });
+        shard.attempt(self.pool, &self.backend, None, Duration::ZERO);
+        shard.connect(self.pool, &self.backend, Duration::ZERO);
+        shard.retry(self.pool, None);
+        shard.connection(self.listener, Delta::Opened);
+        shard.tls_handshake(self.listener, true, Some("TLSv1_3"));
+        shard.tcp_bytes(self.listener, 1, 2);
+        self.hub.health_check(&self.backend, true, Duration::ZERO);
+        self.hub
+            .transition(&self.backend, Health::Starting, Health::Up);
+        self.hub.reload(true);
+        self.hub.config_info("digest");
+        for what in [Watched::EventsDropped, Watched::AccessLogDropped] {
+            self.hub.watch(what, Arc::new(AtomicU64::new(1)));
+        }
+    }
+}
+
+fn endpoint(id: u32, name: &str) -> Arc<Endpoint> {
+    let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+    Arc::new(Endpoint::new(id, "app".into(), name.into(), address))
+}
+
+/// A scrape, parsed.
+#[derive(Debug, Default)]
+struct Page {
+    types: BTreeMap<String, String>,
+    helps: BTreeMap<String, String>,
+    samples: BTreeMap<(String, BTreeMap<String, String>), f64>,
+}
+
+impl Page {
+    fn of(hub: &Hub) -> Self {
+        let mut page = Page::default();
+        for line in hub.encode().lines() {
+            let (map, rest) = match (line.strip_prefix("# TYPE "), line.strip_prefix("# HELP ")) {
+                (Some(rest), _) => (&mut page.types, rest),
+                (_, Some(rest)) => (&mut page.helps, rest),
+                _ => {
+                    let (key, value) = sample(line);
+                    assert_eq!(page.samples.insert(key, value), None, "twice: {line}");
+                    continue;
+                }
+            };
+            let (name, text) = rest.split_once(' ').expect("a name and a text");
+            map.insert(name.into(), text.replace("\\\"", "\""));
+        }
+        page
+    }
+
+    /// The value of `name{label=value,...}`, labels in alphabetical order.
+    fn value(&self, wanted: &str) -> f64 {
+        let shown = |(name, labels): &(String, BTreeMap<String, String>)| {
+            let labels: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            format!("{name}{{{}}}", labels.join(","))
+        };
+        let found = self.samples.iter().find(|(key, _)| shown(key) == wanted);
+        *found
+            .unwrap_or_else(|| panic!("{wanted} is missing in {:#?}", self.samples))
+            .1
+    }
+}
+
+fn sample(line: &str) -> ((String, BTreeMap<String, String>), f64) {
+    let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+    let (name, labels) = match series.split_once('{') {
+        Some((name, rest)) => (name, rest.strip_suffix('}').expect("a closing brace")),
+        None => (series, ""),
+    };
+    let pair = |pair: &str| {
+        let (label, value) = pair.split_once('=').expect("label=value");
+        let value = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        (label.to_owned(), value.expect("a quoted value").to_owned())
+    };
+    let labels = labels.split_terminator(',').map(pair).collect();
+    ((name.to_owned(), labels), value.parse().expect("a number"))
 }

@@ -1,0 +1,84 @@
+//! What metrics cost: one request with one attempt on the hot path, and one scrape.
+
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use pointsman::endpoint::{Address, Endpoint};
+use pointsman::metrics::{Hub, Method, Protocol, RequestDone};
+
+criterion_group!(benches, hot_path, scrape);
+criterion_main!(benches);
+
+fn hot_path(criterion: &mut Criterion) {
+    let (hub, backends) = site();
+    let shard = hub.shard();
+    let routes: Vec<_> = (0..10)
+        .map(|n| hub.route_id(&format!("route-{n}")))
+        .collect();
+    let mut turn = 0;
+    criterion.bench_function("metrics/request_and_attempt", |bencher| {
+        bencher.iter(|| {
+            turn += 1;
+            let route = routes[turn % routes.len()];
+            shard.request_started(black_box(route));
+            let took = Duration::from_micros(300 + turn as u64 % 4096);
+            shard.attempt(
+                0,
+                black_box(&backends[turn % backends.len()]),
+                Some(200),
+                took,
+            );
+            shard.request(black_box(&done(route, took)));
+        });
+    });
+}
+
+fn scrape(criterion: &mut Criterion) {
+    let (hub, backends) = site();
+    for shard in [hub.shard(), hub.shard(), hub.shard(), hub.shard()] {
+        for route in (0..10).map(|n| hub.route_id(&format!("route-{n}"))) {
+            shard.request(&done(route, Duration::from_millis(4)));
+        }
+        for backend in &backends {
+            shard.attempt(0, backend, Some(200), Duration::from_millis(3));
+        }
+    }
+    criterion.bench_function("metrics/encode_30_backends", |bencher| {
+        bencher.iter(|| hub.encode().len());
+    });
+}
+
+fn site() -> (Arc<Hub>, Vec<Arc<Endpoint>>) {
+    let hub = Hub::new(10_000);
+    let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+    let backend = |id| {
+        let (pool, name) = (format!("pool-{}", id % 3), format!("backend-{id}"));
+        Arc::new(Endpoint::new(id, pool, name, address.clone()))
+    };
+    let backends: Vec<_> = (0..30).map(backend).collect();
+    hub.set_endpoints(
+        backends
+            .iter()
+            .map(|backend| (backend.clone(), 1))
+            .collect(),
+    );
+    (hub, backends)
+}
+
+fn done(route: u32, took: Duration) -> RequestDone {
+    RequestDone {
+        listener: 0,
+        route: Some(route),
+        pool: Some(0),
+        status: 200,
+        method: Method::Get,
+        protocol: Protocol::Http11,
+        reason: None,
+        took,
+        request_bytes: 0,
+        response_bytes: 1024,
+    }
+}
