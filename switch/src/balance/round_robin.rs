@@ -112,7 +112,6 @@ struct Apart {
     /// `None`: one candidate has more than half of the weight, so its turns have to meet.
     opening: Option<usize>,
     last: Option<usize>,
-    heaviest: usize,
 }
 
 impl Apart {
@@ -129,7 +128,6 @@ impl Apart {
             steps_left: sum,
             opening: fits.then_some(heaviest),
             last: None,
-            heaviest,
         }
     }
 

@@ -1,7 +1,18 @@
 //! Content-aware routing: which route takes a request. The most specific one wins
 //! (`pointsman_config::specificity`), whatever the order of the file.
 
+mod conditions;
+pub mod cookie;
+mod path;
+pub mod query;
+mod router;
+#[cfg(test)]
+mod testing;
+
 use std::net::IpAddr;
+
+pub use self::path::{has_prefix, matched_prefix, normalize, prefixes};
+pub use self::router::Router;
 
 /// What routing looks at. Implemented by the data plane's request heads.
 pub trait RequestView {
@@ -21,7 +32,3 @@ pub trait RequestView {
     /// The name of the listener.
     fn listener(&self) -> &str;
 }
-
-/// Finds routes.
-#[derive(Debug)]
-pub struct Router;

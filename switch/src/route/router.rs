@@ -1,0 +1,230 @@
+//! The index over a policy's routes: hosts, then paths, then conditions, each from the most to the
+//! least specific. Host and path are looked up by hash, so that a thousand routes cost little more
+//! than one.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use ipnet::IpNet;
+use pointsman_config::policy::{HostPattern, Match, PathPattern, Route};
+
+use super::RequestView;
+use super::conditions::Conditions;
+
+type Map<V> = HashMap<Box<str>, V, RandomState>;
+
+/// Finds the route that takes a request.
+#[derive(Debug, Default)]
+pub struct Router {
+    exact: Map<Paths>,
+    /// By the part after `*.`.
+    wildcards: Map<Paths>,
+    /// The lengths of those parts, the longest first.
+    wildcard_lengths: Vec<usize>,
+    /// Routes without a host.
+    anywhere: Paths,
+}
+
+impl Router {
+    /// The index over these routes.
+    pub fn build(routes: &[Route]) -> Self {
+        let mut router = Self::default();
+        for (place, route) in routes.iter().enumerate() {
+            for host in alternatives(&route.matches.hosts) {
+                for path in alternatives(&route.matches.paths) {
+                    let bucket = router.paths_mut(host).bucket_mut(path);
+                    bucket.0.extend(entries(place, &route.matches));
+                }
+            }
+        }
+        router.wildcard_lengths = lengths(&router.wildcards);
+        for paths in router.all_paths_mut() {
+            paths.finish();
+        }
+        router
+    }
+
+    /// The place of the most specific route that takes the request. A route whose conditions fail
+    /// does not shadow less specific ones, not even those of a wildcard or of no host.
+    pub fn find(&self, view: &impl RequestView) -> Option<usize> {
+        // The dot of a fully qualified name (RFC 3986 3.2.2).
+        let host = view.host().strip_suffix('.').unwrap_or(view.host());
+        self.exact
+            .get(host)
+            .and_then(|paths| paths.find(view))
+            .or_else(|| self.wildcards_of(host).find_map(|paths| paths.find(view)))
+            .or_else(|| self.anywhere.find(view))
+    }
+
+    /// Those whose part after `*.` the host ends with, after one label at least.
+    fn wildcards_of(&self, host: &str) -> impl Iterator<Item = &Paths> {
+        self.wildcard_lengths.iter().filter_map(move |length| {
+            let dot = host.len().checked_sub(length + 1)?;
+            let labelled = dot > 0 && host.as_bytes()[dot] == b'.';
+            labelled.then(|| self.wildcards.get(&host[dot + 1..]))?
+        })
+    }
+
+    fn paths_mut(&mut self, host: Option<&HostPattern>) -> &mut Paths {
+        match host {
+            Some(HostPattern::Exact(name)) => self.exact.entry(name.as_str().into()).or_default(),
+            Some(HostPattern::Wildcard(suffix)) => {
+                self.wildcards.entry(suffix.as_str().into()).or_default()
+            }
+            None => &mut self.anywhere,
+        }
+    }
+
+    fn all_paths_mut(&mut self) -> impl Iterator<Item = &mut Paths> {
+        let wildcards = self.wildcards.values_mut();
+        self.exact
+            .values_mut()
+            .chain(wildcards)
+            .chain([&mut self.anywhere])
+    }
+}
+
+/// The routes of one host by path.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: Map<Bucket>,
+    prefixes: Map<Bucket>,
+    /// The lengths of the prefixes, the longest first. There are few different ones, however many
+    /// routes, and most are ruled out by one byte.
+    prefix_lengths: Vec<usize>,
+    /// Routes without a path.
+    any: Bucket,
+}
+
+impl Paths {
+    fn find(&self, view: &impl RequestView) -> Option<usize> {
+        let path = view.path();
+        let exact = || self.exact.get(path).and_then(|bucket| bucket.find(view));
+        // Most hosts have no exact paths: no need to hash then.
+        let exact = if self.exact.is_empty() { None } else { exact() };
+        exact
+            .or_else(|| self.prefixes_of(path).find_map(|bucket| bucket.find(view)))
+            .or_else(|| self.any.find(view))
+    }
+
+    fn prefixes_of(&self, path: &str) -> impl Iterator<Item = &Bucket> {
+        self.prefix_lengths.iter().filter_map(move |&length| {
+            let ends = length == 0
+                || length == path.len()
+                || path
+                    .as_bytes()
+                    .get(length)
+                    .is_some_and(|next| *next == b'/');
+            ends.then(|| self.prefixes.get(&path[..length]))?
+        })
+    }
+
+    fn bucket_mut(&mut self, path: Option<&PathPattern>) -> &mut Bucket {
+        match path {
+            Some(PathPattern::Exact(path)) => self.exact.entry(path.as_str().into()).or_default(),
+            Some(PathPattern::Prefix(prefix)) => {
+                self.prefixes.entry(prefix.as_str().into()).or_default()
+            }
+            None => &mut self.any,
+        }
+    }
+
+    fn finish(&mut self) {
+        self.prefix_lengths = lengths(&self.prefixes);
+        let prefixes = self.prefixes.values_mut();
+        for bucket in self
+            .exact
+            .values_mut()
+            .chain(prefixes)
+            .chain([&mut self.any])
+        {
+            bucket.finish();
+        }
+    }
+}
+
+/// Routes of the same host and path, the most specific first.
+#[derive(Debug, Default)]
+struct Bucket(Vec<Entry>);
+
+impl Bucket {
+    fn find(&self, view: &impl RequestView) -> Option<usize> {
+        self.0
+            .iter()
+            .find(|entry| entry.conditions.hold(view))
+            .map(|entry| entry.route)
+    }
+
+    fn finish(&mut self) {
+        // Stable: of equal ones, which the policy's checks refuse, the first in the file wins.
+        self.0.sort_by(|one, other| other.rank.cmp(&one.rank));
+        self.0.shrink_to_fit();
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    route: usize,
+    rank: Rank,
+    conditions: Conditions,
+}
+
+/// What decides between routes of the same host and path, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    has_method: bool,
+    headers: usize,
+    cookies: usize,
+    query: usize,
+    /// The length of the client network.
+    client: Option<u8>,
+    has_listener: bool,
+}
+
+/// One entry for each length of client network: a request is ranked by the network that it is in.
+fn entries(route: usize, matches: &Match) -> impl Iterator<Item = Entry> {
+    let mut lengths: Vec<Option<u8>> = matches
+        .clients
+        .iter()
+        .map(|network| Some(network.prefix_len()))
+        .collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    if lengths.is_empty() {
+        lengths.push(None);
+    }
+    lengths.into_iter().map(move |client| {
+        let of_length = |network: &&IpNet| Some(network.prefix_len()) == client;
+        let clients: Vec<IpNet> = matches.clients.iter().filter(of_length).copied().collect();
+        Entry {
+            route,
+            rank: rank(matches, client),
+            conditions: Conditions::new(matches, &clients),
+        }
+    })
+}
+
+fn rank(matches: &Match, client: Option<u8>) -> Rank {
+    Rank {
+        has_method: !matches.methods.is_empty(),
+        headers: matches.headers.len(),
+        cookies: matches.cookies.len(),
+        query: matches.query.len(),
+        client,
+        has_listener: !matches.listeners.is_empty(),
+    }
+}
+
+/// Each pattern by itself, or once "no condition".
+fn alternatives<T>(patterns: &[T]) -> impl Iterator<Item = Option<&T>> {
+    let none = patterns.is_empty().then_some(None);
+    patterns.iter().map(Some).chain(none)
+}
+
+/// The different lengths of the keys, the longest first.
+fn lengths<V>(map: &Map<V>) -> Vec<usize> {
+    let mut lengths: Vec<usize> = map.keys().map(|key| key.len()).collect();
+    lengths.sort_unstable_by(|one, other| other.cmp(one));
+    lengths.dedup();
+    lengths
+}
