@@ -1,15 +1,18 @@
-//! What metrics cost: one request with one attempt on the hot path, and one scrape.
+//! What it costs to be watched: metrics of one request with one attempt, one scrape, and one line
+//! of the access log.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use pointsman::access_log::{AccessLog, Entry};
 use pointsman::endpoint::{Address, Endpoint};
 use pointsman::metrics::{Hub, Method, Protocol, RequestDone};
+use pointsman_config::policy::{self, LogField, LogTarget};
 
-criterion_group!(benches, hot_path, scrape);
+criterion_group!(benches, hot_path, scrape, log_line);
 criterion_main!(benches);
 
 fn hot_path(criterion: &mut Criterion) {
@@ -48,6 +51,48 @@ fn scrape(criterion: &mut Criterion) {
     }
     criterion.bench_function("metrics/encode_30_backends", |bencher| {
         bencher.iter(|| hub.encode().len());
+    });
+}
+
+fn log_line(criterion: &mut Criterion) {
+    let fields = vec![
+        LogField::Time,
+        LogField::Client,
+        LogField::Method,
+        LogField::Host,
+        LogField::Path,
+        LogField::Status,
+        LogField::Backend,
+        LogField::Duration,
+        LogField::UserAgent,
+    ];
+    let target = LogTarget::File("/dev/null".into());
+    let log = AccessLog::open(&policy::AccessLog { target, fields }).expect("/dev/null opens");
+    let writer = log.writer();
+    let entry = Entry {
+        time: SystemTime::now(),
+        listener: "web",
+        client: Some(Ipv4Addr::LOCALHOST.into()),
+        method: Some(b"GET"),
+        host: Some(b"shop.example.com"),
+        path: Some(b"/v1/orders/1234567890"),
+        query: None,
+        protocol: Protocol::Http11,
+        status: 200,
+        reason: None,
+        route: Some("shop"),
+        pool: Some("app"),
+        backend: Some("10.0.0.1:8080"),
+        attempts: 1,
+        duration: Duration::from_micros(1234),
+        backend_duration: None,
+        request_bytes: 0,
+        response_bytes: 1024,
+        user_agent: Some(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        referer: None,
+    };
+    criterion.bench_function("access_log/line_of_nine_fields", |bencher| {
+        bencher.iter(|| writer.line(black_box(&entry)));
     });
 }
 

@@ -1,15 +1,17 @@
 //! Pointsman: one access point in front of a pool of servers.
 //!
 //! The modules stand in rows; each uses only rows above it (ARCHITECTURE.md, "The house"):
-//! `error event metrics sys` < `endpoint` < `balance` < `pool` < `route` < `snapshot` <
-//! `data`, `control` < `app args`.
+//! `error sys` < `endpoint` < `event metrics access_log` < `balance` < `pool` < `route` <
+//! `snapshot` < `data`, `control` < `app args`.
 
 pub mod error;
-pub mod event;
-pub mod metrics;
 pub mod sys;
 
 pub mod endpoint;
+
+pub mod access_log;
+pub mod event;
+pub mod metrics;
 
 pub mod balance;
 
