@@ -1,6 +1,8 @@
 //! The resolved policy: what the operator's files mean, with every default filled in and every
 //! reference checked. Everything downstream reads this and nothing else.
 
+mod build;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -28,6 +30,8 @@ pub struct Policy {
     pub pools: Vec<Pool>,
     /// The files that were read, the main file first: what a watch has to look at.
     pub sources: Vec<PathBuf>,
+    /// The folders in which includes with wildcards looked: a watch sees new files there.
+    pub folders: Vec<PathBuf>,
     /// A short hexadecimal digest of all that was read.
     pub digest: String,
     /// Warnings: the policy stands, but something in it is probably not meant.
@@ -113,6 +117,85 @@ pub enum LogField {
     UserAgent,
     /// `referer`
     Referer,
+}
+
+impl LogField {
+    /// What a line holds when nothing else is asked for: all but the fields that often carry
+    /// personal data.
+    pub const USUAL: [Self; 17] = [
+        Self::Time,
+        Self::Listener,
+        Self::Client,
+        Self::Method,
+        Self::Host,
+        Self::Path,
+        Self::Protocol,
+        Self::Status,
+        Self::Reason,
+        Self::Route,
+        Self::Pool,
+        Self::Backend,
+        Self::Attempts,
+        Self::Duration,
+        Self::BackendDuration,
+        Self::RequestBytes,
+        Self::ResponseBytes,
+    ];
+
+    /// Every field.
+    pub const ALL: [Self; 20] = [
+        Self::Time,
+        Self::Listener,
+        Self::Client,
+        Self::Method,
+        Self::Host,
+        Self::Path,
+        Self::Query,
+        Self::Protocol,
+        Self::Status,
+        Self::Reason,
+        Self::Route,
+        Self::Pool,
+        Self::Backend,
+        Self::Attempts,
+        Self::Duration,
+        Self::BackendDuration,
+        Self::RequestBytes,
+        Self::ResponseBytes,
+        Self::UserAgent,
+        Self::Referer,
+    ];
+
+    /// The name in the policy and in log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Listener => "listener",
+            Self::Client => "client",
+            Self::Method => "method",
+            Self::Host => "host",
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Protocol => "protocol",
+            Self::Status => "status",
+            Self::Reason => "reason",
+            Self::Route => "route",
+            Self::Pool => "pool",
+            Self::Backend => "backend",
+            Self::Attempts => "attempts",
+            Self::Duration => "duration",
+            Self::BackendDuration => "backend_duration",
+            Self::RequestBytes => "request_bytes",
+            Self::ResponseBytes => "response_bytes",
+            Self::UserAgent => "user_agent",
+            Self::Referer => "referer",
+        }
+    }
+
+    /// The field of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
 }
 
 /// An address to listen on.

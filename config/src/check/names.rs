@@ -1,0 +1,74 @@
+use std::collections::{HashMap, HashSet};
+
+use crate::decode::Decoded;
+use crate::diagnostics::Diagnostics;
+use crate::policy::{HostPattern, Match, PathPattern};
+
+/// The longest derived name, in characters.
+const MAX_DERIVED: usize = 128;
+
+/// Refuses a name that two routes have, and names the routes that have none by their match.
+pub(super) fn name_routes(decoded: &mut Decoded, d: &mut Diagnostics) {
+    let mut given = HashMap::new();
+    for route in &decoded.routes {
+        let Some(place) = route.places.name else {
+            continue;
+        };
+        if let Some(first) = given.get(&route.item.name) {
+            let other = d.sources.describe(*first);
+            let message = format!("the name `{}` is already taken in {other}", route.item.name);
+            d.error(place, "duplicate-name", message)
+                .also(*first, "first taken here");
+        } else {
+            given.insert(route.item.name.clone(), place);
+        }
+    }
+    let mut taken: HashSet<String> = given.into_keys().collect();
+    for route in decoded
+        .routes
+        .iter_mut()
+        .filter(|route| route.places.name.is_none())
+    {
+        let derived = derived_name(&route.item.matches);
+        let mut name = derived.clone();
+        let mut count = 1;
+        while !taken.insert(name.clone()) {
+            count += 1;
+            name = format!("{derived}#{count}");
+        }
+        route.item.name = name;
+    }
+}
+
+/// `shop.example.com/v1/*`, `GET+POST:shop.example.com`, `default`.
+fn derived_name(matches: &Match) -> String {
+    let mut name = String::new();
+    if !matches.methods.is_empty() {
+        name = format!("{}:", matches.methods.join("+"));
+    }
+    match matches.hosts.first() {
+        Some(HostPattern::Exact(host)) => name.push_str(host),
+        Some(HostPattern::Wildcard(host)) => name.push_str(&format!("*.{host}")),
+        None => {}
+    }
+    match matches.paths.first() {
+        Some(PathPattern::Exact(path)) => name.push_str(path),
+        Some(PathPattern::Prefix(path)) => name.push_str(&format!("{path}/*")),
+        None => {}
+    }
+    let conditions = [&matches.headers, &matches.cookies, &matches.query];
+    for (condition, _) in conditions.into_iter().flatten() {
+        name.push_str(&format!("+{condition}"));
+    }
+    for client in matches.clients.iter().take(1) {
+        name.push_str(&format!("+{client}"));
+    }
+    for listener in matches.listeners.iter().take(1) {
+        name.push_str(&format!("@{listener}"));
+    }
+    if name.is_empty() {
+        "default".to_owned()
+    } else {
+        name.chars().take(MAX_DERIVED).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! Decoding: from the tree of values to the types of [`crate::policy`], by the table of keys.
+//!
+//! A decoder always returns something: where a value is wrong it reports that and goes on with the
+//! default. The result counts only when nothing was reported.
+
+mod headers;
+mod health;
+mod listener;
+mod matches;
+mod pool;
+mod reader;
+mod route;
+mod scalar;
+mod top;
+
+use crate::policy::{AccessLog, Admin, Listener, Pool, Process, Route};
+use crate::source::Place;
+
+pub(crate) use top::decode;
+
+/// What was decoded, with the places that later checks point at.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) process: Process,
+    pub(crate) admin: Admin,
+    pub(crate) admin_place: Place,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) listeners: Vec<Placed<Listener, ListenerPlaces>>,
+    pub(crate) routes: Vec<Placed<Route, RoutePlaces>>,
+    pub(crate) pools: Vec<Placed<Pool, PoolPlaces>>,
+}
+
+/// An item and where its parts stand.
+#[derive(Debug)]
+pub(crate) struct Placed<T, P> {
+    pub(crate) item: T,
+    pub(crate) places: P,
+    /// Whether nothing was wrong with the item itself.
+    pub(crate) sound: bool,
+}
+
+/// Where the parts of a listener stand.
+#[derive(Debug)]
+pub(crate) struct ListenerPlaces {
+    pub(crate) name: Place,
+    /// As long as `Listener::bind`.
+    pub(crate) binds: Vec<Place>,
+    pub(crate) pool: Place,
+    pub(crate) redirect: Place,
+    pub(crate) tls: Option<TlsPlaces>,
+}
+
+/// Where the file names of a listener's TLS stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TlsPlaces {
+    pub(crate) cert: Place,
+    pub(crate) key: Place,
+}
+
+/// Where the parts of a route stand.
+#[derive(Debug)]
+pub(crate) struct RoutePlaces {
+    /// The whole route: its match, or its head when there is none.
+    pub(crate) route: Place,
+    /// The name, if one is given.
+    pub(crate) name: Option<Place>,
+    pub(crate) action: Place,
+    /// As long as `Match::listeners`.
+    pub(crate) listeners: Vec<Place>,
+}
+
+/// Where the parts of a pool stand.
+#[derive(Debug)]
+pub(crate) struct PoolPlaces {
+    pub(crate) name: Place,
+    pub(crate) backends_key: Place,
+    /// As long as `Pool::backends`.
+    pub(crate) backends: Vec<Place>,
+}
