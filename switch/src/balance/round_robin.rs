@@ -8,7 +8,7 @@ const PERIOD: u64 = 4096;
 
 /// Takes the candidates in turn along a schedule in which the turns of each are spread out. Over a
 /// period (the sum of the weights over their greatest common divisor) the shares are exact; where
-/// that would be longer than [`PERIOD`] they are rounded.
+/// that would be longer than 4096 steps they are rounded.
 #[derive(Debug)]
 pub struct RoundRobin {
     /// Empty when all weights are equal: then the order of the list is the schedule.

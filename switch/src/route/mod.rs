@@ -8,6 +8,8 @@ pub mod query;
 mod router;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 

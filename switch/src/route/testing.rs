@@ -1,8 +1,60 @@
-//! A request as the tests of routing write it.
+//! Requests and routes as the tests of routing write them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use pointsman_config::policy::{
+    Action, HeaderEdits, HostPattern, Match, PathPattern, Retry, Route, RouteTimeouts,
+};
 
 use super::RequestView;
+
+/// A route with this match.
+pub(super) fn route(matches: Match) -> Route {
+    Route {
+        name: "route".into(),
+        matches,
+        action: Action::Pool("app".into()),
+        rewrite: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        timeouts: RouteTimeouts {
+            response: Duration::from_secs(1),
+            total: None,
+            tunnel: Duration::from_secs(1),
+        },
+        retry: Retry {
+            attempts: 1,
+            unsafe_methods: false,
+        },
+        max_body: None,
+    }
+}
+
+/// A match by host and path, written as in a policy (`*.a.example`, `/v1/*`), "" for none.
+pub(super) fn matching(host: &str, path: &str) -> Match {
+    let host = host.strip_prefix("*.").map_or_else(
+        || HostPattern::Exact(host.into()),
+        |suffix| HostPattern::Wildcard(suffix.into()),
+    );
+    let pattern = path.strip_suffix("/*").map_or_else(
+        || PathPattern::Exact(path.into()),
+        |prefix| PathPattern::Prefix(prefix.into()),
+    );
+    Match {
+        hosts: if host == HostPattern::Exact(String::new()) {
+            vec![]
+        } else {
+            vec![host]
+        },
+        paths: if path.is_empty() {
+            vec![]
+        } else {
+            vec![pattern]
+        },
+        ..Match::default()
+    }
+}
 
 /// A request head; fields in the order in which they came.
 #[derive(Debug, Clone, Copy)]

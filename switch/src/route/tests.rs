@@ -1,0 +1,355 @@
+//! What the router promises, as a table and against a reference that knows no index.
+
+use std::cmp::Reverse;
+
+use pointsman_config::policy::{HostPattern, Match, PathPattern, Route, ValuePattern};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::testing::{Request, matching, route};
+use super::{RequestView, Router, has_prefix};
+
+fn router(matches: impl IntoIterator<Item = Match>) -> Router {
+    Router::build(&matches.into_iter().map(route).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_most_specific_host_and_path_win() {
+    let router = router([
+        matching("", ""),
+        matching("", "/v1/*"),
+        matching("*.example", ""),
+        matching("*.shop.example", "/*"),
+        matching("shop.example", ""),
+        matching("shop.example", "/v1/*"),
+        matching("shop.example", "/v1/status"),
+        matching("shop.example", "/v1/deep/er/*"),
+    ]);
+    for (host, path, expected) in [
+        ("", "/", 0),
+        ("other", "/", 0),
+        ("other", "/v1", 1),
+        ("other", "/v1/a", 1),
+        ("other", "/v12", 0),
+        ("example", "/", 0),
+        (".example", "/", 0),
+        ("a.example", "/", 2),
+        ("a.example", "/v1", 2),
+        ("a.b.example", "/", 2),
+        ("a.shop.example", "/x", 3),
+        ("ashop.example", "/x", 2),
+        ("shop.example", "/", 4),
+        ("shop.example.", "/", 4),
+        ("shop.example", "/v1", 5),
+        ("shop.example", "/v1/", 5),
+        ("shop.example", "/v1/status", 6),
+        ("shop.example", "/v1/status/", 5),
+        ("shop.example", "/v1/deep/er", 7),
+        ("shop.example", "/v1/deep/e", 5),
+        ("shop.example", "*", 4),
+        ("", "", 0),
+    ] {
+        let request = Request {
+            host,
+            path,
+            ..Request::default()
+        };
+        assert_eq!(router.find(&request), Some(expected), "{host}{path}");
+    }
+}
+
+#[test]
+fn more_conditions_are_more_specific() {
+    let with = |edit: fn(&mut Match)| {
+        let mut matches = matching("a", "");
+        edit(&mut matches);
+        matches
+    };
+    let router = router([
+        with(|m| m.listeners = vec!["web".into()]),
+        with(|m| m.clients = vec!["10.0.0.0/8".parse().unwrap()]),
+        with(|m| {
+            m.clients = vec![
+                "10.1.0.0/16".parse().unwrap(),
+                "192.0.2.1/32".parse().unwrap(),
+            ]
+        }),
+        with(|m| m.query = vec![("q".into(), ValuePattern::Present)]),
+        with(|m| m.cookies = vec![("c".into(), ValuePattern::Present)]),
+        with(|m| m.headers = vec![("x".into(), ValuePattern::Present)]),
+        with(|m| {
+            m.headers = vec![
+                ("x".into(), ValuePattern::Present),
+                ("y".into(), ValuePattern::Present),
+            ]
+        }),
+        with(|m| m.methods = vec!["PUT".into()]),
+    ]);
+    let plain = Request {
+        host: "a",
+        ..Request::default()
+    };
+    let inside = Request {
+        client: [10, 9, 9, 9].into(),
+        ..plain
+    };
+    let deeper = Request {
+        client: [10, 1, 9, 9].into(),
+        ..plain
+    };
+    let asking = Request {
+        query: Some("q"),
+        ..deeper
+    };
+    let baked = Request {
+        fields: &[("cookie", "c=")],
+        ..asking
+    };
+    let headed = Request {
+        fields: &[("cookie", "c="), ("x", "")],
+        ..asking
+    };
+    let twice = Request {
+        fields: &[("cookie", "c="), ("x", ""), ("y", "")],
+        ..asking
+    };
+    let put = Request {
+        method: "PUT",
+        ..twice
+    };
+    let ladder = [plain, inside, deeper, asking, baked, headed, twice, put];
+    for (expected, request) in ladder.iter().enumerate() {
+        assert_eq!(router.find(request), Some(expected));
+    }
+    assert_eq!(
+        router.find(&Request {
+            listener: "inner",
+            ..plain
+        }),
+        None
+    );
+}
+
+#[test]
+fn a_client_is_ranked_by_the_network_that_it_is_in() {
+    let clients = |networks: &[&str]| Match {
+        clients: networks
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect(),
+        ..Match::default()
+    };
+    let router = router([
+        clients(&["10.0.0.0/8", "192.0.2.1/32"]),
+        clients(&["10.1.0.0/16"]),
+    ]);
+    let from = |client: [u8; 4]| Request {
+        client: client.into(),
+        ..Request::default()
+    };
+    assert_eq!(router.find(&from([10, 1, 0, 1])), Some(1));
+    assert_eq!(router.find(&from([10, 2, 0, 1])), Some(0));
+    assert_eq!(router.find(&from([192, 0, 2, 1])), Some(0));
+    assert_eq!(router.find(&from([192, 0, 2, 2])), None);
+}
+
+#[test]
+fn a_route_whose_conditions_fail_shadows_nothing() {
+    let post = |host: &str, path: &str| Match {
+        methods: vec!["POST".into()],
+        ..matching(host, path)
+    };
+    let router = router([
+        post("a.b.example", "/x"),
+        post("a.b.example", "/x/*"),
+        post("a.b.example", ""),
+        post("*.b.example", "/x"),
+        matching("*.example", "/x/*"),
+        matching("", ""),
+    ]);
+    let get = Request {
+        host: "a.b.example",
+        path: "/x",
+        ..Request::default()
+    };
+    assert_eq!(router.find(&get), Some(4));
+    assert_eq!(router.find(&Request { path: "/y", ..get }), Some(5));
+    assert_eq!(
+        router.find(&Request {
+            method: "POST",
+            ..get
+        }),
+        Some(0)
+    );
+}
+
+#[test]
+fn without_a_route_for_it_a_request_finds_none() {
+    assert_eq!(Router::build(&[]).find(&Request::default()), None);
+    let router = router([matching("a", ""), matching("", "/v1/*")]);
+    assert_eq!(
+        router.find(&Request {
+            host: "b",
+            ..Request::default()
+        }),
+        None
+    );
+}
+
+#[test]
+fn a_path_of_slashes_is_looked_up_no_more_often_than_there_are_prefixes() {
+    let path = "/".repeat(1 << 20);
+    let router = router([matching("", "/a/*"), matching("", "/*")]);
+    let start = std::time::Instant::now();
+    for _ in 0..1000 {
+        let request = Request {
+            path: &path,
+            ..Request::default()
+        };
+        assert_eq!(router.find(&request), Some(1));
+    }
+    // Walking the segments would hash half a terabyte.
+    assert!(start.elapsed().as_secs() < 20);
+}
+
+/// Every alternative of every route that takes the request, and of these the most specific.
+fn reference(routes: &[Route], request: &Request<'_>) -> Option<usize> {
+    let matching = |(place, route): (usize, &Route)| Some((rank(&route.matches, request)?, place));
+    let best = routes.iter().enumerate().filter_map(matching);
+    best.max_by_key(|&(rank, place)| (rank, Reverse(place)))
+        .map(|(_, place)| place)
+}
+
+type Rank = ((u8, usize), (u8, usize), bool, [usize; 3], Option<u8>, bool);
+
+/// The rank of the best alternative of host, path and client; `None` when the match fails.
+fn rank(matches: &Match, request: &Request<'_>) -> Option<Rank> {
+    let host = best(&matches.hosts, |pattern| match pattern {
+        HostPattern::Exact(name) => (name == request.host).then_some((2, 0)),
+        HostPattern::Wildcard(suffix) => {
+            let label = request
+                .host
+                .strip_suffix(suffix.as_str())?
+                .strip_suffix('.')?;
+            (!label.is_empty()).then_some((1, suffix.len()))
+        }
+    })?;
+    let path = best(&matches.paths, |pattern| match pattern {
+        PathPattern::Exact(path) => (path == request.path).then_some((2, 0)),
+        PathPattern::Prefix(prefix) => {
+            has_prefix(request.path, prefix).then_some((1, prefix.len()))
+        }
+    })?;
+    let client = best(&matches.clients, |network| {
+        network
+            .contains(&request.client)
+            .then_some(Some(network.prefix_len()))
+    })?;
+    let named = |list: &[String], name| list.is_empty() || list.iter().any(|entry| entry == name);
+    let header =
+        |name: &str, text: &str| request.header(name).any(|value| value == text.as_bytes());
+    let holds = named(&matches.methods, request.method)
+        && named(&matches.listeners, request.listener)
+        && matches.headers.iter().all(|(name, _)| header(name, "1"))
+        && matches
+            .cookies
+            .iter()
+            .all(|(name, _)| header("cookie", &format!("{name}=1")))
+        && matches
+            .query
+            .iter()
+            .all(|(name, _)| request.query == Some(&*format!("{name}=1")));
+    let counts = [
+        matches.headers.len(),
+        matches.cookies.len(),
+        matches.query.len(),
+    ];
+    let (method, listener) = (!matches.methods.is_empty(), !matches.listeners.is_empty());
+    holds.then_some((host, path, method, counts, client, listener))
+}
+
+/// The best of the alternatives that hold; the least of all when there is no condition.
+fn best<T, R: Ord + Default>(list: &[T], rank: impl Fn(&T) -> Option<R>) -> Option<R> {
+    if list.is_empty() {
+        Some(R::default())
+    } else {
+        list.iter().filter_map(rank).max()
+    }
+}
+
+const HOSTS: [&str; 5] = ["a", "b", "x.a", "y.x.a", "z.y.x.a"];
+const PATHS: [&str; 7] = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "*"];
+
+fn matches() -> impl Strategy<Value = Match> {
+    let hosts = subsequence(
+        vec![
+            HostPattern::Exact("a".into()),
+            HostPattern::Exact("y.x.a".into()),
+            HostPattern::Wildcard("a".into()),
+            HostPattern::Wildcard("x.a".into()),
+            HostPattern::Wildcard("y.x.a".into()),
+        ],
+        0..=2,
+    );
+    let prefix = |prefix: &str| PathPattern::Prefix(prefix.into());
+    let mut paths: Vec<_> = PATHS
+        .iter()
+        .map(|path| PathPattern::Exact((*path).into()))
+        .collect();
+    paths.extend([prefix(""), prefix("/a"), prefix("/a/b"), prefix("/a/")]);
+    let networks = ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24"].map(|text| text.parse().unwrap());
+    let values = |names: [&str; 2]| {
+        let pairs = names.map(|name| (name.to_owned(), ValuePattern::Exact("1".into())));
+        few(pairs.to_vec())
+    };
+    let words = |words: [&str; 2]| few(words.map(str::to_owned).to_vec());
+    (
+        hosts,
+        subsequence(paths, 0..=2),
+        (words(["GET", "PUT"]), words(["web", "inner"])),
+        few(networks.to_vec()),
+        (values(["x", "y"]), values(["c", "d"]), values(["q", "r"])),
+    )
+        .prop_map(
+            |(hosts, paths, (methods, listeners), clients, (headers, cookies, query))| Match {
+                hosts,
+                paths,
+                methods,
+                headers,
+                cookies,
+                query,
+                clients,
+                listeners,
+            },
+        )
+}
+
+/// Mostly none of the list, sometimes one or two.
+fn few<T: Clone + std::fmt::Debug + 'static>(list: Vec<T>) -> impl Strategy<Value = Vec<T>> {
+    prop_oneof![4 => Just(Vec::new()), 1 => subsequence(list, 1..=2)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn the_router_agrees_with_looking_at_every_route(
+        matches in proptest::collection::vec(matches(), 0..24),
+        method in select(vec!["GET", "PUT"]),
+        query in select(vec![None, Some("q=1"), Some("r=1")]),
+        fields in subsequence(vec![("x", "1"), ("y", "1"), ("cookie", "c=1"), ("cookie", "d=1")], 0..=4),
+        client in select(vec![[10, 1, 2, 3], [10, 1, 9, 9], [10, 9, 9, 9], [11, 0, 0, 1]]),
+        listener in select(vec!["web", "inner"]),
+    ) {
+        let routes: Vec<Route> = matches.into_iter().map(route).collect();
+        let router = Router::build(&routes);
+        for host in HOSTS {
+            for path in PATHS {
+                let client = client.into();
+                let request =
+                    Request { method, host, path, query, fields: &fields, client, listener };
+                prop_assert_eq!(router.find(&request), reference(&routes, &request));
+            }
+        }
+    }
+}
