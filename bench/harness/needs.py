@@ -46,7 +46,7 @@ def _peers(args, scenarios):
         left_out.append("nginx lacks its stream module: apt-get install libnginx-mod-stream, or "
                         "--nginx-stream PATH; it sits out the scenario tcp")
     if not found:
-        raise Missing("none of the peers was found")
+        raise Missing("\n       ".join(left_out))
     return found, left_out
 
 
