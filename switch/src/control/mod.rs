@@ -1,1 +1,185 @@
-//! control
+//! The control plane: events in, snapshots out. It has a thread of its own, so that it answers
+//! when the data plane is busy.
+//!
+//! [`reconcile`] is the one owner of what may change: the policy in force, the table of endpoints
+//! and the publisher of snapshots. Everything else here sends it messages.
+
+pub mod admin;
+pub mod clock;
+pub mod discovery;
+pub mod endpoints;
+pub mod health;
+pub mod random;
+pub mod readiness;
+pub mod reconcile;
+pub mod reload;
+pub mod source;
+pub mod state;
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod watch;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use pointsman_config::policy::{BindAddr, TlsFiles};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::event::Event;
+use crate::snapshot::ListenerSettings;
+use readiness::Readiness;
+use reconcile::Reconciler;
+use reload::Reloads;
+use source::Source;
+use state::State;
+
+/// The data plane as the control plane sees it.
+pub trait Listeners: Send + Sync + 'static {
+    /// Sockets that are open and not yet in use.
+    type Prepared: Send;
+
+    /// What terminates TLS with these files.
+    ///
+    /// # Errors
+    /// Why the files cannot be used, in words for the operator.
+    fn tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String>;
+
+    /// Opens the sockets that are wanted and not there yet. Nothing changes until
+    /// [`Listeners::commit`].
+    ///
+    /// # Errors
+    /// What could not be opened, why, and what to do about it.
+    fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<Self::Prepared, String>;
+
+    /// Takes the prepared sockets into use and closes those that are not wanted any more.
+    fn commit(&self, prepared: Self::Prepared);
+
+    /// Every address that is listened on, with the listener's name.
+    fn addresses(&self) -> Vec<(String, BindAddr)>;
+
+    /// Client connections that are open.
+    fn connections(&self) -> usize;
+}
+
+/// What the control plane starts with.
+#[derive(Debug)]
+pub struct Setup<L> {
+    /// The first policy, built.
+    pub state: State,
+    /// Where later policies come from.
+    pub source: Source,
+    /// Whether changed files are read without being asked.
+    pub watch: bool,
+    /// The data plane.
+    pub listeners: Arc<L>,
+    /// The data plane's events.
+    pub events: mpsc::Receiver<Event>,
+    /// The admin interface's socket.
+    pub admin: Option<admin::Socket>,
+    /// What the admin interface answers beyond its own.
+    pub extra: Option<admin::Extra>,
+}
+
+/// The running control plane.
+#[derive(Debug)]
+pub struct Control {
+    runtime: Handle,
+    reloads: Reloads,
+    readiness: Arc<Readiness>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system refuses a thread or an event queue.
+    pub fn start<L: Listeners>(setup: Setup<L>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(8)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let readiness = Arc::new(Readiness::new());
+        let (reloads, requests) = reload::channel();
+        let (stop, stopped) = oneshot::channel();
+        let (for_tasks, shared) = (reloads.clone(), readiness.clone());
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    spawn_all(setup, for_tasks, requests, shared);
+                    let _ = stopped.await;
+                });
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            runtime: handle,
+            reloads,
+            readiness,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks for reloads.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Whether the process takes traffic.
+    pub fn readiness(&self) -> &Arc<Readiness> {
+        &self.readiness
+    }
+
+    /// For tasks of the composition root, such as waiting for signals.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn_all<L: Listeners>(
+    setup: Setup<L>,
+    reloads: Reloads,
+    requests: mpsc::Receiver<reload::Request>,
+    readiness: Arc<Readiness>,
+) {
+    let Setup {
+        state,
+        source,
+        watch,
+        listeners,
+        events,
+        admin,
+        extra,
+    } = setup;
+    let sources = state.policy().sources.clone();
+    let hub = state.hub().clone();
+    let (reconciler, desk) =
+        Reconciler::new(state, listeners, source.clone(), readiness.clone(), events);
+    tokio::spawn(reconciler.run());
+    let watcher = if watch {
+        watch::start(sources, reloads.clone())
+    } else {
+        None
+    };
+    let worker = reload::Worker::new::<L>(source, desk.clone(), hub.clone(), watcher);
+    tokio::spawn(worker.run(requests));
+    if let Some(socket) = admin {
+        let site = admin::Site::new(desk, reloads, hub, readiness, extra);
+        tokio::spawn(admin::serve(socket, site));
+    }
+}

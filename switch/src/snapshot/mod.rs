@@ -1,6 +1,8 @@
 //! Everything that selection needs, published at once. One owner writes ([`Publisher`]), each
 //! worker reads through its own [`SnapshotReader`].
 
+mod build;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use arc_swap::ArcSwap;
 use pointsman_config::policy::{self, HeaderEdits, Retry, RouteTimeouts};
 
 use crate::pool::Pool;
+
+pub use build::{Frame, Ids, TlsConfigs};
 
 /// One consistent state of policy, members and health. Immutable.
 #[derive(Debug)]

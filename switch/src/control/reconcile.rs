@@ -1,0 +1,325 @@
+//! The one owner of what may change. Everything arrives as a message; however many arrive
+//! together, one snapshot follows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use pointsman_config::report::Report;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Listeners;
+use super::discovery::{Discovery, Found};
+use super::endpoints::LastCheck;
+use super::health::checker::{Checker, Finding};
+use super::random::SplitMix;
+use super::readiness::Readiness;
+use super::source::{Loaded, Refused, Source};
+use super::state::State;
+use super::status::{self, Status};
+use crate::endpoint::EndpointId;
+use crate::error::Reason;
+use crate::event::Event;
+
+/// Findings, lookups and requests that may wait.
+const CAPACITY: usize = 1024;
+/// Messages of one kind that are taken up before the next snapshot.
+const BURST: usize = 256;
+
+/// A policy came into force.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Its digest.
+    pub digest: String,
+    /// What is probably not meant, and what takes a restart.
+    pub warnings: Report,
+}
+
+/// What others ask of the reconciler.
+#[derive(Debug)]
+enum Message {
+    Apply(Box<Loaded>, oneshot::Sender<Result<Applied, Refused>>),
+    Status(oneshot::Sender<Status>),
+}
+
+/// Where messages to the reconciler are handed in.
+#[derive(Debug, Clone)]
+pub struct Desk(mpsc::Sender<Message>);
+
+impl Desk {
+    /// Puts a policy into force, all of it or nothing.
+    ///
+    /// # Errors
+    /// An address cannot be listened on, or the process is about to end.
+    pub async fn apply(&self, loaded: Loaded) -> Result<Applied, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Apply(Box::new(loaded), reply);
+        self.0.send(message).await.map_err(|_| Refused::Ending)?;
+        answer.await.map_err(|_| Refused::Ending)?
+    }
+
+    /// What is going on; `None` when the process is about to end.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Message::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// The task that owns the state.
+#[derive(Debug)]
+pub struct Reconciler<L> {
+    state: State,
+    listeners: Arc<L>,
+    source: Source,
+    readiness: Arc<Readiness>,
+    checker: Checker,
+    discovery: Discovery,
+    inbox: Inbox,
+    /// The state has changed since the last snapshot.
+    stale: bool,
+    /// The endpoints have changed since the checker was told.
+    moved: bool,
+    /// The first round of checks is over.
+    checked: bool,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    messages: mpsc::Receiver<Message>,
+    events: mpsc::Receiver<Event>,
+    findings: mpsc::Receiver<Finding>,
+    found: mpsc::Receiver<Found>,
+}
+
+impl<L: Listeners> Reconciler<L> {
+    /// Takes over the state. Checks and lookups begin with [`Reconciler::run`].
+    pub fn new(
+        state: State,
+        listeners: Arc<L>,
+        source: Source,
+        readiness: Arc<Readiness>,
+        events: mpsc::Receiver<Event>,
+    ) -> (Self, Desk) {
+        let (desk, messages) = mpsc::channel(CAPACITY);
+        let (find, findings) = mpsc::channel(CAPACITY);
+        let (look, found) = mpsc::channel(CAPACITY);
+        let seed = SplitMix::process_seed();
+        let reconciler = Self {
+            state,
+            listeners,
+            source,
+            readiness,
+            checker: Checker::new(find, seed),
+            discovery: Discovery::new(look, seed.rotate_left(32)),
+            inbox: Inbox {
+                messages,
+                events,
+                findings,
+                found,
+            },
+            stale: false,
+            moved: true,
+            checked: false,
+        };
+        (reconciler, Desk(desk))
+    }
+
+    /// Runs until nobody can send messages any more.
+    pub async fn run(mut self) {
+        let mut events_open = true;
+        self.settle();
+        loop {
+            tokio::select! {
+                message = self.inbox.messages.recv() => match message {
+                    Some(message) => self.message(message),
+                    None => return,
+                },
+                event = self.inbox.events.recv(), if events_open => match event {
+                    Some(event) => self.event(event),
+                    None => events_open = false,
+                },
+                Some(finding) = self.inbox.findings.recv() => self.finding(finding),
+                Some(found) = self.inbox.found.recv() => self.found(found),
+            }
+            self.take_up_what_waits();
+            self.settle();
+        }
+    }
+
+    fn take_up_what_waits(&mut self) {
+        for _ in 0..BURST {
+            let Ok(finding) = self.inbox.findings.try_recv() else {
+                break;
+            };
+            self.finding(finding);
+        }
+        for _ in 0..BURST {
+            let Ok(event) = self.inbox.events.try_recv() else {
+                break;
+            };
+            self.event(event);
+        }
+        for _ in 0..BURST {
+            let Ok(found) = self.inbox.found.try_recv() else {
+                break;
+            };
+            self.found(found);
+        }
+    }
+
+    /// Publishes what has changed and tells those who watch it.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.state.publish();
+        }
+        if std::mem::take(&mut self.moved) {
+            self.checker.update(self.state.checks());
+            self.discovery.update(self.state.names());
+        }
+        if !self.checked && self.state.is_checked() {
+            self.checked = true;
+            self.readiness.set_checked();
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Apply(loaded, reply) => {
+                let result = self.apply(*loaded);
+                // Whoever asked may read the state next: let it be the new one.
+                self.settle();
+                let _ = reply.send(result);
+            }
+            Message::Status(reply) => {
+                self.settle();
+                let status =
+                    status::of(&self.state, &*self.listeners, &self.source, &self.readiness);
+                let _ = reply.send(status);
+            }
+        }
+    }
+
+    fn apply(&mut self, mut loaded: Loaded) -> Result<Applied, Refused> {
+        let frame = self.state.draft(&mut loaded);
+        let prepared = self
+            .listeners
+            .prepare(frame.listeners())
+            .map_err(Refused::Bind)?;
+        self.warn_of_what_takes_a_restart(&loaded);
+        let before = self.endpoint_ids();
+        let warnings = loaded.policy.warnings.clone();
+        let digest = loaded.policy.digest.clone();
+        self.state.adopt(loaded, frame);
+        self.listeners.commit(prepared);
+        self.stale = false;
+        self.moved = true;
+        let after = self.endpoint_ids();
+        tracing::info!(
+            policy = %digest,
+            backends_added = after.difference(&before).count(),
+            backends_removed = before.difference(&after).count(),
+            "policy in force"
+        );
+        Ok(Applied { digest, warnings })
+    }
+
+    fn warn_of_what_takes_a_restart(&self, loaded: &Loaded) {
+        let (old, new) = (self.state.policy(), &loaded.policy);
+        if old.admin.listen != new.admin.listen {
+            tracing::warn!("admin.listen has changed: it takes effect at the next start");
+        }
+        if old.process.workers != new.process.workers {
+            tracing::warn!("process.workers has changed: it takes effect at the next start");
+        }
+        if old.access_log != new.access_log {
+            tracing::warn!("access_log has changed: it takes effect at the next start");
+        }
+    }
+
+    fn endpoint_ids(&self) -> HashSet<EndpointId> {
+        let snapshot = self.state.snapshot();
+        let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
+        members.map(|member| member.endpoint.id).collect()
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::EndpointFailed { endpoint, reason } if is_connect(reason) => {
+                if let Some(entry) = self.state.entry_mut(endpoint.id) {
+                    let error = Some(format!("{} (a client's connection)", reason.word()));
+                    let took = entry
+                        .last
+                        .as_ref()
+                        .map(|last| last.took)
+                        .unwrap_or_default();
+                    entry.last = Some(LastCheck {
+                        at: SystemTime::now(),
+                        took,
+                        error,
+                    });
+                    self.checker.trouble(endpoint.id);
+                }
+            }
+            Event::EndpointFailed { .. } => {}
+        }
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        if !self.checker.is_current(&finding) {
+            return;
+        }
+        let Some(entry) = self.state.entry_mut(finding.endpoint) else {
+            return;
+        };
+        let endpoint = entry.endpoint.clone();
+        if let Some((result, took)) = finding.check {
+            let error = result.err();
+            self.state
+                .hub()
+                .health_check(&endpoint, error.is_none(), took);
+            if let Some(entry) = self.state.entry_mut(finding.endpoint) {
+                entry.last = Some(LastCheck {
+                    at: SystemTime::now(),
+                    took,
+                    error,
+                });
+            }
+        }
+        let Some(health) = finding.became else { return };
+        if self.state.set_health(finding.endpoint, health) {
+            self.stale = true;
+            let last = self
+                .state
+                .entry(finding.endpoint)
+                .and_then(|entry| entry.last.as_ref());
+            let why = last
+                .and_then(|last| last.error.as_deref())
+                .unwrap_or_default();
+            let (pool, backend) = (&endpoint.pool, &endpoint.name);
+            tracing::info!(%pool, %backend, why, "backend is {}", health.word());
+        }
+    }
+
+    fn found(&mut self, found: Found) {
+        let (host, port) = found.name.clone();
+        if let Err(error) = &found.addresses
+            && self.state.lookup_error(&found.name) != Some(error)
+        {
+            tracing::warn!("{host}:{port} cannot be resolved: {error}");
+        }
+        if self.state.learn(found) {
+            tracing::info!("the addresses of {host}:{port} have changed");
+            self.stale = true;
+            self.moved = true;
+        }
+    }
+}
+
+/// The backend did not even take the connection: it speaks against its health.
+fn is_connect(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ConnectRefused | Reason::ConnectTimeout | Reason::ConnectFailed
+    )
+}

@@ -1,0 +1,130 @@
+//! Reloads: a signal, the admin interface or a changed file asks; the policy is read and put into
+//! force, or everything stays as it is and the report says why.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Listeners;
+use super::reconcile::{Applied, Desk};
+use super::source::{Loaded, Refused, Source};
+use super::watch::Watcher;
+use crate::metrics::Hub;
+
+/// Requests that may wait; they are all served by one reload.
+const CAPACITY: usize = 64;
+
+/// How a reload ended.
+pub type Outcome = Result<Applied, Refused>;
+
+/// One who asks for a reload.
+#[derive(Debug)]
+pub struct Request {
+    cause: &'static str,
+    reply: Option<oneshot::Sender<Outcome>>,
+}
+
+/// Asks for reloads.
+#[derive(Debug, Clone)]
+pub struct Reloads(mpsc::Sender<Request>);
+
+impl Reloads {
+    /// Asks for a reload and does not wait. When many wait already, one of them will do.
+    pub fn ask(&self, cause: &'static str) {
+        let _ = self.0.try_send(Request { cause, reply: None });
+    }
+
+    /// Reloads.
+    ///
+    /// # Errors
+    /// Why the policy did not come into force; the one before stays.
+    pub async fn wait(&self, cause: &'static str) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        let request = Request {
+            cause,
+            reply: Some(reply),
+        };
+        self.0.send(request).await.map_err(|_| Refused::Ending)?;
+        answer.await.map_err(|_| Refused::Ending)?
+    }
+}
+
+/// A new channel of requests.
+pub fn channel() -> (Reloads, mpsc::Receiver<Request>) {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    (Reloads(sender), receiver)
+}
+
+/// The task that reloads, one at a time.
+#[derive(Debug)]
+pub struct Worker {
+    source: Source,
+    load: fn(&Source) -> Result<Loaded, Refused>,
+    desk: Desk,
+    hub: Arc<Hub>,
+    watcher: Option<Watcher>,
+}
+
+impl Worker {
+    /// Reads from `source`, hands over at `desk`; `watcher` is told of files that were added.
+    pub fn new<L: Listeners>(
+        source: Source,
+        desk: Desk,
+        hub: Arc<Hub>,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        Self {
+            source,
+            load: Source::load::<L>,
+            desk,
+            hub,
+            watcher,
+        }
+    }
+
+    /// Runs until nobody can ask any more.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.recv().await {
+            let mut together = vec![first];
+            while let Ok(next) = requests.try_recv() {
+                together.push(next);
+            }
+            let outcome = self.reload(together[0].cause).await;
+            for reply in together.into_iter().filter_map(|request| request.reply) {
+                let _ = reply.send(outcome.clone());
+            }
+        }
+    }
+
+    async fn reload(&mut self, cause: &'static str) -> Outcome {
+        tracing::info!(cause, "reloading");
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
+        }
+        let outcome = self.replace().await;
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        self.hub.reload(outcome.is_ok());
+        match &outcome {
+            Ok(applied) if !applied.warnings.problems.is_empty() => {
+                tracing::warn!("warnings:\n{}", applied.warnings.render_text(false));
+            }
+            Ok(_) => {}
+            Err(refused) => {
+                let why = refused.render(false);
+                tracing::error!("nothing was changed, the policy before stays:\n{why}");
+            }
+        }
+        outcome
+    }
+
+    async fn replace(&mut self) -> Outcome {
+        let (load, source) = (self.load, self.source.clone());
+        let loaded = tokio::task::spawn_blocking(move || load(&source));
+        let loaded = loaded.await.map_err(|_| Refused::Ending)??;
+        if let Some(watcher) = &mut self.watcher {
+            watcher.follow(&loaded.policy.sources);
+        }
+        self.desk.apply(loaded).await
+    }
+}

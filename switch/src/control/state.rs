@@ -1,0 +1,277 @@
+//! What may change while the process runs, and the one way it does: policy, endpoints and health
+//! go in, snapshots come out. No I/O.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use pointsman_config::policy::{BackendAddr, Policy};
+
+use super::discovery::{Found, Name};
+use super::endpoints::{EndpointTable, Entry, Resolved};
+use super::health::checker::Spec;
+use super::source::Loaded;
+use crate::endpoint::{Endpoint, EndpointId, Health};
+use crate::metrics::Hub;
+use crate::pool::Member;
+use crate::snapshot::{Frame, ListenerSettings, Publisher, Snapshot, SnapshotSource};
+
+/// The state of the control plane.
+#[derive(Debug)]
+pub struct State {
+    loaded: Loaded,
+    frame: Frame,
+    table: EndpointTable,
+    resolved: Resolved,
+    publisher: Publisher,
+    hub: Arc<Hub>,
+    in_force_since: SystemTime,
+}
+
+impl State {
+    /// Puts the first policy into force.
+    pub fn new(loaded: Loaded, hub: Arc<Hub>) -> Self {
+        let mut table = EndpointTable::default();
+        let resolved = Resolved::default();
+        let frame = Frame::new(loaded.policy.clone(), &loaded.configs(), &*hub, None);
+        let members = table.members(&loaded.policy, &resolved);
+        tell_hub(&hub, &members);
+        hub.config_info(&loaded.policy.digest);
+        let publisher = Publisher::new(frame.snapshot(1, members, None));
+        let in_force_since = SystemTime::now();
+        Self {
+            loaded,
+            frame,
+            table,
+            resolved,
+            publisher,
+            hub,
+            in_force_since,
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.loaded.policy
+    }
+
+    /// When it came into force.
+    pub fn in_force_since(&self) -> SystemTime {
+        self.in_force_since
+    }
+
+    /// The metrics.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// What workers make their readers of.
+    pub fn source(&self) -> SnapshotSource {
+        self.publisher.source()
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.publisher.current()
+    }
+
+    /// The listeners in force.
+    pub fn listeners(&self) -> &[Arc<ListenerSettings>] {
+        self.frame.listeners()
+    }
+
+    /// What is known of an endpoint.
+    pub fn entry(&self, id: EndpointId) -> Option<&Entry> {
+        self.table.get(id)
+    }
+
+    /// What is known of an endpoint.
+    pub fn entry_mut(&mut self, id: EndpointId) -> Option<&mut Entry> {
+        self.table.get_mut(id)
+    }
+
+    /// Why a name's last lookup failed, if it did.
+    pub fn lookup_error(&self, name: &Name) -> Option<&str> {
+        self.resolved.error(name)
+    }
+
+    /// The listeners and routes of a policy that is to come into force by [`State::adopt`].
+    pub fn draft(&self, loaded: &mut Loaded) -> Frame {
+        loaded.keep(&self.loaded.tls);
+        let configs = loaded.configs();
+        Frame::new(
+            loaded.policy.clone(),
+            &configs,
+            &*self.hub,
+            Some(&self.frame),
+        )
+    }
+
+    /// Puts a policy into force.
+    pub fn adopt(&mut self, loaded: Loaded, frame: Frame) {
+        let previous = std::mem::replace(&mut self.frame, frame);
+        self.loaded = loaded;
+        self.in_force_since = SystemTime::now();
+        let wanted: Vec<Name> = self.names().collect();
+        self.resolved.retain(|name| wanted.contains(name));
+        self.publish_after(Some(previous));
+        self.hub.config_info(&self.loaded.policy.digest);
+    }
+
+    /// Publishes what has changed since the last time.
+    pub fn publish(&mut self) {
+        self.publish_after(None);
+    }
+
+    /// Sets the health of an endpoint; whether it changed.
+    pub fn set_health(&mut self, id: EndpointId, health: Health) -> bool {
+        let Some(entry) = self.table.get_mut(id) else {
+            return false;
+        };
+        let from = entry.endpoint.health();
+        if from == health {
+            return false;
+        }
+        entry.endpoint.set_health(health);
+        entry.since = SystemTime::now();
+        self.hub.transition(&entry.endpoint, from, health);
+        true
+    }
+
+    /// Takes the result of a lookup; whether it changes the endpoints.
+    pub fn learn(&mut self, found: Found) -> bool {
+        let wanted = self.names().any(|name| name == found.name);
+        wanted && self.resolved.learn(found.name, found.addresses)
+    }
+
+    /// The names that are to be looked up.
+    pub fn names(&self) -> impl Iterator<Item = Name> {
+        let backends = self
+            .loaded
+            .policy
+            .pools
+            .iter()
+            .flat_map(|pool| &pool.backends);
+        backends.filter_map(|backend| match &backend.addr {
+            BackendAddr::Name(host, port) => Some((host.clone(), *port)),
+            _ => None,
+        })
+    }
+
+    /// The endpoints that are to be checked, and how.
+    pub fn checks(&self) -> Vec<(Arc<Endpoint>, Spec)> {
+        let snapshot = self.publisher.current();
+        let pools = self.loaded.policy.pools.iter().zip(&snapshot.pools);
+        let mut checks = Vec::new();
+        for (policy, pool) in pools {
+            let found = pool
+                .members
+                .iter()
+                .filter(|m| m.health != Health::Unresolved);
+            checks.extend(found.map(|member| (member.endpoint.clone(), Spec::of(policy))));
+        }
+        checks
+    }
+
+    /// Whether every endpoint that is checked regularly has been checked once.
+    pub fn is_checked(&self) -> bool {
+        let checked = |(endpoint, spec): &(Arc<Endpoint>, Spec)| match spec {
+            Spec::Passive(_) => true,
+            Spec::Active(_) => self
+                .entry(endpoint.id)
+                .is_some_and(|entry| entry.last.is_some()),
+        };
+        self.checks().iter().all(checked)
+    }
+
+    fn publish_after(&mut self, previous: Option<Frame>) {
+        let members = self.table.members(&self.loaded.policy, &self.resolved);
+        self.table.retain(&members);
+        tell_hub(&self.hub, &members);
+        let before = self.publisher.current();
+        let frame = previous.as_ref().unwrap_or(&self.frame);
+        let next = self
+            .frame
+            .snapshot(before.generation + 1, members, Some((frame, &before)));
+        self.publisher.publish(next);
+    }
+}
+
+fn tell_hub(hub: &Hub, members: &[Vec<Member>]) {
+    let all = members.iter().flatten();
+    hub.set_endpoints(
+        all.map(|member| (member.endpoint.clone(), member.weight))
+            .collect(),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::testing;
+
+    fn state(backends: &[&str]) -> State {
+        State::new(testing::loaded(backends), Hub::new(100))
+    }
+
+    fn adopt(state: &mut State, mut loaded: Loaded) {
+        let frame = state.draft(&mut loaded);
+        state.adopt(loaded, frame);
+    }
+
+    #[test]
+    fn a_change_of_health_rebuilds_only_its_pool_and_keeps_the_routes() {
+        let mut loaded = testing::policy(&["10.0.0.1:80"]);
+        let mut other = loaded.pools[0].clone();
+        other.name = "other".into();
+        loaded.pools.push(other);
+        let loaded = Loaded {
+            policy: Arc::new(loaded),
+            tls: Default::default(),
+        };
+        let mut state = State::new(loaded, Hub::new(100));
+        let before = state.snapshot();
+        assert!(state.set_health(before.pools[0].members[0].endpoint.id, Health::Up));
+        state.publish();
+        let after = state.snapshot();
+        assert_eq!(after.generation, before.generation + 1);
+        assert!(Arc::ptr_eq(&before.routes, &after.routes));
+        assert!(!Arc::ptr_eq(&before.pools[0], &after.pools[0]));
+        assert!(Arc::ptr_eq(&before.pools[1], &after.pools[1]));
+        assert_eq!(after.pools[0].members[0].health, Health::Up);
+    }
+
+    #[test]
+    fn a_reload_keeps_pools_and_listeners_that_are_the_same() {
+        let mut state = state(&["10.0.0.1:80"]);
+        let before = state.snapshot();
+        adopt(&mut state, testing::loaded(&["10.0.0.1:80"]));
+        let same = state.snapshot();
+        assert!(Arc::ptr_eq(&before.pools[0], &same.pools[0]));
+        assert!(Arc::ptr_eq(&before.listeners[0], &same.listeners[0]));
+        adopt(&mut state, testing::loaded(&["10.0.0.1:80", "10.0.0.2:80"]));
+        let more = state.snapshot();
+        assert!(!Arc::ptr_eq(&before.pools[0], &more.pools[0]));
+        let (old, new) = (&before.pools[0].members[0], &more.pools[0].members[0]);
+        assert!(Arc::ptr_eq(&old.endpoint, &new.endpoint));
+    }
+
+    #[test]
+    fn a_draft_changes_nothing() {
+        let state = state(&["10.0.0.1:80"]);
+        let before = state.snapshot();
+        let _ = state.draft(&mut testing::loaded(&["10.0.0.9:80"]));
+        assert!(Arc::ptr_eq(&before, &state.snapshot()));
+    }
+
+    #[test]
+    fn an_unresolved_backend_is_not_checked_and_holds_nothing_up() {
+        let mut state = state(&["app.test:80"]);
+        assert!(state.checks().is_empty());
+        assert!(state.is_checked());
+        let name = ("app.test".to_owned(), 80);
+        let addresses = Ok(vec!["10.0.0.1:80".parse().expect("an address")]);
+        assert!(state.learn(Found { name, addresses }));
+        state.publish();
+        assert_eq!(state.checks().len(), 1);
+    }
+}

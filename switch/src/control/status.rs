@@ -1,0 +1,279 @@
+//! What `GET /status` and `pointsman status` tell.
+
+use std::time::SystemTime;
+
+use pointsman_config::policy::{Balance, BindAddr, Protocol};
+use serde::{Deserialize, Serialize};
+
+use super::Listeners;
+use super::clock::rfc3339;
+use super::discovery::Name;
+use super::endpoints::LastCheck;
+use super::readiness::Readiness;
+use super::source::Source;
+use super::state::State;
+use crate::endpoint::{Address, Health};
+use crate::metrics::Totals;
+use crate::pool::{Member, Pool};
+use crate::snapshot::{Action, Snapshot};
+
+/// The state of the process. Times of day are RFC 3339, durations seconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Since the start.
+    pub uptime: f64,
+    /// `ready`, or why it is not.
+    pub state: String,
+    /// The policy in force.
+    pub policy: PolicyStatus,
+    /// Client connections that are open.
+    pub connections: usize,
+    /// Where clients connect.
+    pub listeners: Vec<ListenerStatus>,
+    /// The routes.
+    pub routes: Vec<RouteStatus>,
+    /// The pools.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// The policy in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// The digest of all that was read.
+    pub digest: String,
+    /// The main file, unless the policy came from the command line.
+    pub file: Option<String>,
+    /// When it came into force.
+    pub since: String,
+    /// Counts snapshots: changes of policy, members or health.
+    pub generation: u64,
+}
+
+/// A listener.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// The name in the policy.
+    pub name: String,
+    /// `http` or `tcp`.
+    pub protocol: String,
+    /// Whether TLS is terminated.
+    pub tls: bool,
+    /// Where it listens in fact.
+    pub addresses: Vec<String>,
+    /// Open connections.
+    pub connections: u64,
+    /// Connections since the start.
+    pub accepted: u64,
+}
+
+/// A route.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// The name in metrics and log.
+    pub name: String,
+    /// The pool that it forwards to.
+    pub pool: Option<String>,
+    /// Finished requests.
+    pub requests: u64,
+    /// Requests that were not served as wished.
+    pub errors: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+}
+
+/// A pool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// The name in the policy.
+    pub name: String,
+    /// How a backend is chosen.
+    pub balance: String,
+    /// The backends.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// A backend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackendStatus {
+    /// The name in the policy.
+    pub name: String,
+    /// Where it listens; `None` while its name has no address.
+    pub address: Option<String>,
+    /// `starting`, `up`, `down` or `unresolved`.
+    pub state: String,
+    /// Since when.
+    pub since: Option<String>,
+    /// 0 to 1000.
+    pub weight: u32,
+    /// Requests and TCP connections under way.
+    pub in_flight: u32,
+    /// Requests and TCP connections handed to it.
+    pub requests: u64,
+    /// The last check, or the last connection that failed.
+    pub last_check: Option<CheckStatus>,
+}
+
+/// A check.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// When it ended.
+    pub at: String,
+    /// How long it took.
+    pub duration: f64,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+}
+
+/// Collects the status.
+pub fn of<L: Listeners>(
+    state: &State,
+    listeners: &L,
+    source: &Source,
+    readiness: &Readiness,
+) -> Status {
+    let snapshot = state.snapshot();
+    let totals = state.hub().totals();
+    let policy = PolicyStatus {
+        digest: state.policy().digest.clone(),
+        file: source.file().map(|path| path.display().to_string()),
+        since: rfc3339(state.in_force_since()),
+        generation: snapshot.generation,
+    };
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime: readiness.uptime().as_secs_f64(),
+        state: readiness.check().err().unwrap_or("ready").to_owned(),
+        policy,
+        connections: listeners.connections(),
+        listeners: listener_statuses(&snapshot, &listeners.addresses(), &totals),
+        routes: route_statuses(&snapshot, &totals),
+        pools: pool_statuses(state, &snapshot),
+    }
+}
+
+/// As it is written in the policy.
+pub fn bind_word(address: &BindAddr) -> String {
+    match address {
+        BindAddr::Any(port) => format!(":{port}"),
+        BindAddr::Socket(socket) => socket.to_string(),
+        BindAddr::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn listener_statuses(
+    snapshot: &Snapshot,
+    addresses: &[(String, BindAddr)],
+    totals: &Totals,
+) -> Vec<ListenerStatus> {
+    let listeners = snapshot.listeners.iter();
+    let status = listeners.map(|listener| {
+        let name = &listener.policy.name;
+        let own = addresses.iter().filter(|(listener, _)| listener == name);
+        let counts = totals.listeners.iter().find(|counts| counts.name == *name);
+        ListenerStatus {
+            name: name.clone(),
+            protocol: match listener.policy.protocol {
+                Protocol::Http => "http".to_owned(),
+                Protocol::Tcp { .. } => "tcp".to_owned(),
+            },
+            tls: listener.tls.is_some(),
+            addresses: own.map(|(_, address)| bind_word(address)).collect(),
+            connections: counts.map_or(0, |counts| counts.connections),
+            accepted: counts.map_or(0, |counts| counts.accepted),
+        }
+    });
+    status.collect()
+}
+
+fn route_statuses(snapshot: &Snapshot, totals: &Totals) -> Vec<RouteStatus> {
+    let routes = snapshot.routes.routes.iter();
+    let status = routes.map(|route| {
+        let counts = totals
+            .routes
+            .iter()
+            .find(|counts| counts.name == route.name);
+        RouteStatus {
+            name: route.name.clone(),
+            pool: match route.action {
+                Action::Pool(at) => snapshot.pools.get(at).map(|pool| pool.name.clone()),
+                Action::Redirect(_) | Action::Respond(_) => None,
+            },
+            requests: counts.map_or(0, |counts| counts.requests),
+            errors: counts.map_or(0, |counts| counts.errors),
+            in_flight: counts.map_or(0, |counts| counts.in_flight),
+        }
+    });
+    status.collect()
+}
+
+fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
+    let pools = state.policy().pools.iter().zip(&snapshot.pools);
+    let status = pools.map(|(policy, pool): (_, &std::sync::Arc<Pool>)| PoolStatus {
+        name: pool.name.clone(),
+        balance: balance_word(&policy.balance).to_owned(),
+        backends: pool
+            .members
+            .iter()
+            .map(|member| backend_status(state, member))
+            .collect(),
+    });
+    status.collect()
+}
+
+fn backend_status(state: &State, member: &Member) -> BackendStatus {
+    let endpoint = &member.endpoint;
+    let entry = state.entry(endpoint.id);
+    let unresolved = member.health == Health::Unresolved;
+    let address = match &endpoint.address {
+        Address::Tcp(socket) => socket.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let last = entry.and_then(|entry| entry.last.as_ref());
+    BackendStatus {
+        name: endpoint.name.clone(),
+        address: (!unresolved).then_some(address),
+        state: member.health.word().to_owned(),
+        since: entry.map(|entry| rfc3339(entry.since)),
+        weight: member.weight,
+        in_flight: endpoint.in_flight(),
+        requests: endpoint.taken(),
+        last_check: match unresolved {
+            true => lookup_status(state, &endpoint.name),
+            false => last.map(check_status),
+        },
+    }
+}
+
+fn lookup_status(state: &State, backend: &str) -> Option<CheckStatus> {
+    let name: Name = state
+        .names()
+        .find(|(host, port)| backend == format!("{host}:{port}"))?;
+    let error = Some(state.lookup_error(&name)?.to_owned());
+    Some(CheckStatus {
+        at: rfc3339(SystemTime::now()),
+        duration: 0.0,
+        error,
+    })
+}
+
+fn check_status(last: &LastCheck) -> CheckStatus {
+    CheckStatus {
+        at: rfc3339(last.at),
+        duration: last.took.as_secs_f64(),
+        error: last.error.clone(),
+    }
+}
+
+fn balance_word(balance: &Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round-robin",
+        Balance::Random => "random",
+        Balance::LeastRequest => "least-request",
+        Balance::Hash(_) => "hash",
+    }
+}

@@ -1,0 +1,29 @@
+//! Policies for tests.
+
+use std::sync::Arc;
+
+use pointsman_config::policy::Policy;
+
+use super::source::Loaded;
+
+/// One listener, one route, and one pool `app` with active TCP checks.
+pub(crate) fn policy(backends: &[&str]) -> Policy {
+    let list: Vec<String> = backends
+        .iter()
+        .map(|backend| format!("{backend:?}"))
+        .collect();
+    let text = format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"app\"\n\
+         [pool.app]\nhealth = {{ interval = \"1s\", timeout = \"500ms\" }}\nbackends = [{}]\n",
+        list.join(", ")
+    );
+    Policy::from_toml(&text, std::path::Path::new("test.toml")).expect("the policy is right")
+}
+
+/// The same, loaded.
+pub(crate) fn loaded(backends: &[&str]) -> Loaded {
+    Loaded {
+        policy: Arc::new(policy(backends)),
+        tls: Default::default(),
+    }
+}

@@ -1,0 +1,206 @@
+//! From a policy and the members of its pools to a [`Snapshot`]. Pure; what did not change is
+//! shared with the snapshot before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pointsman_config::policy::{self, PathPattern, Policy, Protocol, TlsFiles};
+
+use super::{Action, ListenerSettings, Route, RouteTable, Snapshot};
+use crate::pool::{Member, Pool};
+use crate::route::Router;
+
+/// What terminates TLS, by the files it was made of.
+pub type TlsConfigs = HashMap<TlsFiles, Arc<rustls::ServerConfig>>;
+
+/// Interns names: the places of listeners, routes and pools in metric shards.
+pub trait Ids {
+    /// The id of a listener.
+    fn listener(&self, name: &str) -> u32;
+    /// The id of a route.
+    fn route(&self, name: &str) -> u32;
+    /// The id of a pool.
+    fn pool(&self, name: &str) -> u32;
+}
+
+impl Ids for crate::metrics::Hub {
+    fn listener(&self, name: &str) -> u32 {
+        self.listener_id(name)
+    }
+
+    fn route(&self, name: &str) -> u32 {
+        self.route_id(name)
+    }
+
+    fn pool(&self, name: &str) -> u32 {
+        self.pool_id(name)
+    }
+}
+
+/// The part of a snapshot that stays while the policy stays.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    policy: Arc<Policy>,
+    routes: Arc<RouteTable>,
+    listeners: Vec<Arc<ListenerSettings>>,
+    pool_ids: Vec<u32>,
+}
+
+impl Frame {
+    /// Builds the routes and listeners of a policy. A listener that is the same in `previous`
+    /// keeps its settings.
+    pub fn new(
+        policy: Arc<Policy>,
+        tls: &TlsConfigs,
+        ids: &impl Ids,
+        previous: Option<&Frame>,
+    ) -> Self {
+        let places: HashMap<&str, usize> = policy
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(at, pool)| (pool.name.as_str(), at))
+            .collect();
+        let routes = policy
+            .routes
+            .iter()
+            .filter_map(|route| resolve(route, &places, ids));
+        let table = RouteTable {
+            router: Router::build(&policy.routes),
+            routes: routes.collect(),
+        };
+        let listeners = policy.listeners.iter().map(|listener| {
+            let settings = settings(listener, &places, tls, ids);
+            let kept = previous.and_then(|previous| previous.same_listener(&settings));
+            kept.unwrap_or_else(|| Arc::new(settings))
+        });
+        let listeners = listeners.collect();
+        let pool_ids = policy
+            .pools
+            .iter()
+            .map(|pool| ids.pool(&pool.name))
+            .collect();
+        Self {
+            routes: Arc::new(table),
+            listeners,
+            pool_ids,
+            policy: policy.clone(),
+        }
+    }
+
+    /// The policy it was made of.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The settings of its listeners.
+    pub fn listeners(&self) -> &[Arc<ListenerSettings>] {
+        &self.listeners
+    }
+
+    /// A snapshot with these members: one list per pool, in the order of the policy. A pool whose
+    /// policy and members are the same in `previous` is taken over, with what it has computed.
+    pub fn snapshot(
+        &self,
+        generation: u64,
+        members: Vec<Vec<Member>>,
+        previous: Option<(&Frame, &Snapshot)>,
+    ) -> Snapshot {
+        let pools = self.policy.pools.iter().zip(&self.pool_ids).zip(members);
+        let pools = pools.map(|((pool, id), members)| {
+            let kept = previous.and_then(|previous| same_pool(previous, pool, &members));
+            kept.unwrap_or_else(|| Arc::new(Pool::build(pool, members, *id)))
+        });
+        Snapshot {
+            generation,
+            routes: self.routes.clone(),
+            pools: pools.collect(),
+            listeners: self.listeners.clone(),
+        }
+    }
+
+    fn same_listener(&self, settings: &ListenerSettings) -> Option<Arc<ListenerSettings>> {
+        let same_tls = |other: &ListenerSettings| match (&other.tls, &settings.tls) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let mut all = self.listeners.iter();
+        let found = all.find(|other| other.id == settings.id && other.policy == settings.policy)?;
+        (found.pool == settings.pool && same_tls(found)).then(|| found.clone())
+    }
+}
+
+/// `None` only for a reference to a pool that is not there, which no checked policy has.
+fn resolve(route: &policy::Route, places: &HashMap<&str, usize>, ids: &impl Ids) -> Option<Route> {
+    let action = match &route.action {
+        policy::Action::Pool(name) => Action::Pool(*places.get(name.as_str())?),
+        policy::Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
+        policy::Action::Respond(respond) => Action::Respond(respond.clone()),
+    };
+    Some(Route {
+        name: route.name.clone(),
+        id: ids.route(&route.name),
+        action,
+        rewrite: route.rewrite.clone(),
+        prefixes: prefixes(&route.matches.paths),
+        request_headers: route.request_headers.clone(),
+        response_headers: route.response_headers.clone(),
+        timeouts: route.timeouts.clone(),
+        retry: route.retry.clone(),
+        max_body: route.max_body,
+    })
+}
+
+fn prefixes(paths: &[PathPattern]) -> Vec<String> {
+    let prefix = |path: &PathPattern| match path {
+        PathPattern::Prefix(prefix) => Some(prefix.clone()),
+        PathPattern::Exact(_) => None,
+    };
+    let mut prefixes: Vec<String> = paths.iter().filter_map(prefix).collect();
+    prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+    prefixes
+}
+
+fn settings(
+    listener: &policy::Listener,
+    places: &HashMap<&str, usize>,
+    tls: &TlsConfigs,
+    ids: &impl Ids,
+) -> ListenerSettings {
+    let pool = match &listener.protocol {
+        Protocol::Http => None,
+        Protocol::Tcp { pool } => places.get(pool.as_str()).copied(),
+    };
+    ListenerSettings {
+        id: ids.listener(&listener.name),
+        policy: listener.clone(),
+        pool,
+        tls: listener
+            .tls
+            .as_ref()
+            .and_then(|files| tls.get(files).cloned()),
+    }
+}
+
+fn same_pool(
+    (frame, snapshot): (&Frame, &Snapshot),
+    pool: &policy::Pool,
+    members: &[Member],
+) -> Option<Arc<Pool>> {
+    let at = frame
+        .policy
+        .pools
+        .iter()
+        .position(|other| other.name == pool.name)?;
+    let before = &frame.policy.pools[at];
+    let built = snapshot.pools.get(at)?;
+    let same_member = |(a, b): (&Member, &Member)| {
+        Arc::ptr_eq(&a.endpoint, &b.endpoint) && a.weight == b.weight && a.health == b.health
+    };
+    let same = before.balance == pool.balance
+        && before.timeouts == pool.timeouts
+        && built.members.len() == members.len()
+        && built.members.iter().zip(members).all(same_member);
+    same.then(|| built.clone())
+}
