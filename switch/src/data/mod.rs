@@ -1,1 +1,5 @@
 //! data
+
+pub mod l4;
+pub mod listener;
+pub mod tls;

@@ -1,0 +1,9 @@
+//! Forwarding below HTTP: bytes between a client's connection and a backend's.
+
+mod flow;
+pub mod leg;
+pub mod pipe;
+pub mod proxy;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+use std::fs;
+use std::io::{Read, Write};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, version};
+use tempfile::TempDir;
+
+use super::*;
+
+struct Pair {
+    folder: TempDir,
+    cert: rcgen::Certificate,
+    key: rcgen::KeyPair,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names = vec!["shop.example.com".to_owned()];
+        let cert = rcgen::CertificateParams::new(names)
+            .and_then(|params| params.self_signed(&key))
+            .expect("a certificate");
+        let pair = Self { folder, cert, key };
+        pair.write("cert.pem", &pair.cert.pem());
+        pair.write("key.pem", &pair.key.serialize_pem());
+        pair
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.folder.path().join(name), content).expect("a folder of our own");
+    }
+
+    fn files(&self) -> TlsFiles {
+        let folder = self.folder.path();
+        TlsFiles {
+            cert: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+        }
+    }
+
+    fn error(&self) -> TlsError {
+        server_config(&self.files()).expect_err("a fault")
+    }
+
+    fn client(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.cert.der().clone()).expect("a certificate");
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_protocol_versions(versions)
+                .expect("versions")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+        config
+    }
+}
+
+fn shake_hands(
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+) -> (ServerConnection, ClientConnection) {
+    let name = ServerName::try_from("shop.example.com").expect("a name");
+    let mut client = ClientConnection::new(client.clone(), name).expect("a client");
+    let mut server = ServerConnection::new(server.clone()).expect("a server");
+    for _ in 0..10 {
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).expect("memory");
+        server.read_tls(&mut wire.as_slice()).expect("memory");
+        server.process_new_packets().expect("a sound client");
+        let mut wire = Vec::new();
+        server.write_tls(&mut wire).expect("memory");
+        client.read_tls(&mut wire.as_slice()).expect("memory");
+        client.process_new_packets().expect("a sound server");
+    }
+    assert!(!client.is_handshaking() && !server.is_handshaking());
+    (server, client)
+}
+
+#[test]
+fn tls_1_3_and_1_2_carry_bytes_and_agree_on_http_2() {
+    let pair = Pair::new();
+    let server = server_config(&pair.files()).expect("sound files");
+    for versions in [[&version::TLS13], [&version::TLS12]] {
+        let (mut server, mut client) = shake_hands(&server, &Arc::new(pair.client(&versions)));
+        assert_eq!(server.alpn_protocol(), Some(&b"h2"[..]));
+        assert_eq!(server.protocol_version(), Some(versions[0].version));
+        client.writer().write_all(b"hello").expect("memory");
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).expect("memory");
+        server.read_tls(&mut wire.as_slice()).expect("memory");
+        server.process_new_packets().expect("a sound record");
+        let mut got = [0; 5];
+        server.reader().read_exact(&mut got).expect("five bytes");
+        assert_eq!(&got, b"hello");
+    }
+}
+
+#[test]
+fn a_session_is_resumed_by_its_ticket() {
+    let pair = Pair::new();
+    let server = server_config(&pair.files()).expect("sound files");
+    for versions in [[&version::TLS13], [&version::TLS12]] {
+        let client = Arc::new(pair.client(&versions));
+        let (first, _) = shake_hands(&server, &client);
+        assert_eq!(first.handshake_kind(), Some(rustls::HandshakeKind::Full));
+        let (second, _) = shake_hands(&server, &client);
+        assert_eq!(
+            second.handshake_kind(),
+            Some(rustls::HandshakeKind::Resumed)
+        );
+    }
+}
+
+#[test]
+fn no_early_data_is_taken() {
+    let pair = Pair::new();
+    assert_eq!(
+        server_config(&pair.files())
+            .expect("sound files")
+            .max_early_data_size,
+        0
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let pair = Pair::new();
+    fs::remove_file(pair.files().cert).expect("there");
+    let error = pair.error();
+    assert!(matches!(error.fault, Fault::Unreadable(_)));
+    assert_eq!(error.file, pair.files().cert);
+}
+
+#[test]
+fn a_certificate_file_without_a_certificate_hints_at_swapped_files() {
+    let pair = Pair::new();
+    pair.write("cert.pem", &pair.key.serialize_pem());
+    let error = pair.error();
+    assert!(matches!(error.fault, Fault::NoCertificate));
+    assert!(error.to_string().contains("swapped"), "{error}");
+}
+
+#[test]
+fn a_key_file_without_a_key_is_at_fault_itself() {
+    let pair = Pair::new();
+    pair.write("key.pem", &pair.cert.pem());
+    let error = pair.error();
+    assert!(matches!(error.fault, Fault::NoKey));
+    assert_eq!(error.file, pair.files().key);
+}
+
+#[test]
+fn both_forms_of_encrypted_keys_are_recognised() {
+    let pair = Pair::new();
+    for content in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n\
+         MIIB\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        pair.write("key.pem", content);
+        let error = pair.error();
+        assert!(matches!(error.fault, Fault::EncryptedKey), "{error}");
+        assert!(error.to_string().contains("openssl pkey"), "{error}");
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let (pair, other) = (Pair::new(), Pair::new());
+    pair.write("key.pem", &other.key.serialize_pem());
+    let error = pair.error();
+    assert!(matches!(error.fault, Fault::Mismatch { .. }));
+    assert!(error.to_string().contains("cert.pem"), "{error}");
+}
+
+#[test]
+fn broken_pem_and_broken_contents_are_told_apart() {
+    let pair = Pair::new();
+    pair.write(
+        "cert.pem",
+        "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
+    );
+    assert!(matches!(pair.error().fault, Fault::NotPem(_)));
+    pair.write(
+        "cert.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    assert!(matches!(pair.error().fault, Fault::Unusable(_)));
+    pair.write("cert.pem", &pair.cert.pem());
+    pair.write(
+        "key.pem",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    );
+    assert!(matches!(pair.error().fault, Fault::UnknownKey(_)));
+}
