@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use pointsman_backend::server::Options;
-use pointsman_backend::units;
+use pointsman_config::policy::BindAddr;
+use pointsman_config::value::{parse_bind, parse_duration, parse_share, parse_size};
 
 /// A member of a pool, for tests and demos.
 #[derive(Debug, Parser)]
@@ -42,13 +43,13 @@ pub(crate) struct Serve {
     #[arg(long)]
     name: Option<String>,
     /// Hold each answer back, such as 200ms
-    #[arg(long, value_name = "DURATION", value_parser = units::duration, default_value = "0ms")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     delay: Duration,
     /// Answer this share with status 500, such as 5%
-    #[arg(long, value_name = "SHARE", value_parser = units::share, default_value = "0%")]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     errors: f64,
     /// Fill each answer up to this size, such as 64KiB
-    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "0B")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "0B")]
     size: u64,
     /// Report the load in the response header endpoint-load-metrics
     #[arg(long)]
@@ -69,15 +70,10 @@ impl From<Serve> for Options {
     }
 }
 
-/// `:3000` stands for port 3000 of every address.
 fn listen(text: &str) -> Result<SocketAddr, String> {
-    let parsed = match text.strip_prefix(':') {
-        Some(port) => port
-            .parse()
-            .ok()
-            .map(|port: u16| (Ipv6Addr::UNSPECIFIED, port).into()),
-        None => text.parse().ok(),
-    };
-    parsed
-        .ok_or_else(|| format!("`{text}` is no address; write it like `127.0.0.1:3000` or `:3000`"))
+    match parse_bind(text).map_err(|why| why.to_string())? {
+        BindAddr::Any(port) => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        BindAddr::Socket(addr) => Ok(addr),
+        BindAddr::Unix(_) => Err("Unix sockets are not served here; write \":3000\"".to_owned()),
+    }
 }

@@ -4,4 +4,3 @@
 //! `pointsman-backend` runs one by itself.
 
 pub mod server;
-pub mod units;

@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_bad_flag_is_told_in_one_message_with_exit_code_2() {
     for (flags, message) in [
-        (&["--listen", "nowhere"][..], "`nowhere` is no address"),
+        (&["--listen", "nowhere"][..], "`nowhere` is not an address"),
         (
             &["--listen", "127.0.0.1:0", "--delay", "200"],
-            "`200` is no duration",
+            "the duration `200` has no unit",
         ),
         (
             &["--listen", "127.0.0.1:0", "--errors", "5"],
-            "`5` is no share",
+            "`5` is not a share",
         ),
         (
             &["--listen", "127.0.0.1:0", "--size", "64KB"],
-            "`64KB` is no size",
+            "`KB` is not a unit of size",
         ),
         (
             &["--listen", "127.0.0.1:0", "--size", "2000MiB"],

@@ -18,13 +18,13 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode, Version};
+use pointsman_config::value::parse_duration;
 use serde_json::{Value, json};
 
 use super::body::Content;
 use super::control::Control;
 use super::load::Meter;
 use super::{MAX_SIZE, Options, websocket};
-use crate::units;
 
 /// Bytes of a body that `/echo` gives back at most.
 const MAX_ECHO: usize = 1 << 20;
@@ -130,10 +130,10 @@ impl Site {
     }
 
     async fn delayed(&self, wait: &str) -> Response<Content> {
-        match units::duration(wait) {
+        match parse_duration(wait) {
             Ok(wait) if wait <= MAX_WAIT => tokio::time::sleep(wait).await,
             Ok(_) => return refused("a delay is 1m at most"),
-            Err(why) => return refused(&why),
+            Err(why) => return refused(&why.to_string()),
         }
         self.named()
     }
@@ -230,7 +230,7 @@ fn lines_asked_for(query: &str) -> Result<(u64, Duration), String> {
                     .parse()
                     .map_err(|_| format!("`{value}` is no number"))?
             }
-            "every" => every = units::duration(value)?,
+            "every" => every = parse_duration(value).map_err(|why| why.to_string())?,
             _ => {}
         }
     }
