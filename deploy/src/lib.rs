@@ -1,1 +1,2 @@
-//! deploy
+//! What Pointsman ships beside its binaries: example policies, a Grafana dashboard, Prometheus
+//! rules. The tests of this package hold them true to the code.
