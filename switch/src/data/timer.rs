@@ -30,7 +30,13 @@ struct Slot {
     /// Milliseconds since the epoch.
     deadline: u64,
     fired: bool,
+    /// Its connection waits for a request and has nothing to lose.
+    idle: bool,
     waker: Option<Waker>,
+}
+
+impl Slot {
+    const UNSET: Slot = Slot { deadline: NEVER, fired: false, idle: false, waker: None };
 }
 
 impl Timer {
@@ -47,7 +53,7 @@ impl Timer {
 
     /// A new alarm that is not set.
     pub fn alarm(self: &Rc<Self>) -> Alarm {
-        let slot = Slot { deadline: NEVER, fired: false, waker: None };
+        let slot = Slot::UNSET;
         let mut slots = self.slots.borrow_mut();
         let key = match self.free.borrow_mut().pop() {
             Some(key) => {
@@ -63,6 +69,14 @@ impl Timer {
             self.wanted.notify_one();
         }
         Alarm { timer: self.clone(), key }
+    }
+
+    /// Lets the alarms of idle connections go off now.
+    pub fn wake_idle(&self) {
+        for slot in self.slots.borrow_mut().iter_mut().filter(|slot| slot.idle) {
+            slot.deadline = 0;
+        }
+        self.sweep(0);
     }
 
     /// Sweeps for as long as it is polled; sleeps without waking while there is no alarm.
@@ -111,6 +125,13 @@ impl Alarm {
         let slot = &mut self.timer.slots.borrow_mut()[self.key];
         slot.deadline = at;
         slot.fired = false;
+        slot.idle = false;
+    }
+
+    /// As [`Alarm::set`], for a connection that waits for a request.
+    pub fn set_idle(&self, now: Instant, after: Duration) {
+        self.set(now, after);
+        self.timer.slots.borrow_mut()[self.key].idle = true;
     }
 
     /// Takes the alarm back.
@@ -152,7 +173,7 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         let slot = &mut self.timer.slots.borrow_mut()[self.key];
-        *slot = Slot { deadline: NEVER, fired: false, waker: None };
+        *slot = Slot::UNSET;
         self.timer.free.borrow_mut().push(self.key);
         self.timer.armed.set(self.timer.armed.get() - 1);
     }

@@ -1,2 +1,3 @@
-//! The only place where unsafe code may stand. There is none so far: rustix and socket2 offer every
-//! system call that the switch makes behind safe functions.
+//! Raw system calls behind safe functions: the only place for unsafe code.
+
+pub mod local_task;

@@ -4,6 +4,8 @@ use std::task::{Context, Poll};
 
 use super::body::Part;
 use super::head::{Framing, RequestHead};
+use crate::data::buffer::Buffer;
+use crate::data::stream::Stream;
 use crate::error::Reason;
 
 /// A response's head on its way to the client.
@@ -47,6 +49,10 @@ pub trait Client {
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: &[u8]) -> Poll<Result<(), Reason>>;
     /// Whether anything of the final response may have reached the client.
     fn has_begun(&self) -> bool;
-    /// Whether an HTTP/1.0 client must be spared interim responses.
+    /// Whether the client understands interim responses (HTTP/1.0 clients do not).
     fn takes_interim(&self) -> bool;
+    /// Content bytes of the request that were taken so far.
+    fn body_bytes(&self) -> u64;
+    /// The bare connection, for a tunnel after a 101; `None` where there is none.
+    fn tunnel(&mut self) -> Option<(&mut Stream, &mut Buffer)>;
 }

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 
 use super::body::{Decoder, Part};
 use super::client::Client;
-use super::head::{Framing, ResponseHead};
+use super::head::{Framing, RequestHead, ResponseHead};
 use super::parse;
 use crate::data::buffer::{LARGE, SMALL};
 use crate::data::timer::Alarm;
@@ -52,19 +52,29 @@ pub struct Upload {
     /// Content bytes taken from the client.
     pub bytes: u64,
     waits_for_client: bool,
+    /// The client waits for 100 Continue before it sends anything.
+    patient: bool,
+    head: usize,
 }
 
 impl Upload {
     /// A request whose head lies in the connection's output.
-    pub fn new(framing: Framing) -> Self {
+    pub fn new(request: &RequestHead, up: &Connection) -> Self {
         Self {
-            framing,
+            framing: request.framing,
             done: false,
             broken: false,
-            ended: framing == Framing::None,
+            ended: request.framing == Framing::None,
             bytes: 0,
             waits_for_client: false,
+            patient: request.expects_continue,
+            head: up.output.len(),
         }
+    }
+
+    /// Whether not one byte of the request can have reached the backend.
+    pub fn nothing_sent(&self, up: &Connection) -> bool {
+        self.bytes == 0 && up.output.len() == self.head
     }
 
     fn poll<C: Client>(
@@ -76,8 +86,8 @@ impl Upload {
     ) -> Poll<Result<(), Reason>> {
         loop {
             self.waits_for_client = false;
-            if up.output.poll_write_to(cx, &mut up.stream)?.is_pending() {
-                return Poll::Pending;
+            if ready!(up.output.poll_write_to(cx, &mut up.stream)).is_err() {
+                return Poll::Ready(Ok(self.give_up()));
             }
             if self.ended {
                 up.output.release();
@@ -89,11 +99,7 @@ impl Upload {
                 Part::Content(n) => {
                     self.waits_for_client = false;
                     let n = ready!(self.pass(cx, client, up, n));
-                    let Some(n) = n else {
-                        self.broken = true;
-                        self.done = true;
-                        return Poll::Ready(Ok(()));
-                    };
+                    let Some(n) = n else { return Poll::Ready(Ok(self.give_up())) };
                     client.took(n);
                     self.bytes += n as u64;
                     if self.bytes > max_body {
@@ -110,6 +116,12 @@ impl Upload {
                 }
             }
         }
+    }
+
+    /// The backend takes no more; it may have answered all the same.
+    fn give_up(&mut self) {
+        self.broken = true;
+        self.done = true;
     }
 
     /// Hands content to the backend; `None` when it takes no more.
@@ -190,6 +202,9 @@ impl<'a> Watch<'a> {
         }
         let came = upload.bytes - self.progress;
         self.progress = upload.bytes;
+        if upload.patient && upload.bytes == 0 {
+            return Err(Reason::Timeout);
+        }
         if upload.waits_for_client && came < self.limits.body_rate * WINDOW.as_secs() {
             return Err(Reason::BodyTimeout);
         }
@@ -244,7 +259,7 @@ pub async fn head<C: Client>(
 ) -> Result<ResponseHead, Fault> {
     let mut seen = 0;
     watch.progress = upload.bytes;
-    watch.start(if upload.done { watch.limits.response } else { WINDOW });
+    watch.start(if upload.done || upload.patient { watch.limits.response } else { WINDOW });
     poll_fn(|cx| {
         if !upload.done {
             match upload.poll(cx, client, up, watch.limits.max_body) {
@@ -253,7 +268,7 @@ pub async fn head<C: Client>(
                 Poll::Pending => (),
             }
         }
-        if let Poll::Ready(outcome) = poll_head(cx, up, &mut seen, to_head, upload.broken) {
+        if let Poll::Ready(outcome) = poll_head(cx, up, &mut seen, to_head) {
             return Poll::Ready(outcome);
         }
         let checked = if upload.done {
@@ -277,7 +292,6 @@ fn poll_head(
     up: &mut Connection,
     seen: &mut usize,
     to_head: bool,
-    broken: bool,
 ) -> Poll<Result<ResponseHead, Fault>> {
     loop {
         if up.input.len() > *seen {
@@ -298,7 +312,7 @@ fn poll_head(
         }
         let want = if up.input.is_empty() { SMALL } else { SMALL / 2 };
         match ready!(up.input.poll_read_from(cx, &mut up.stream, want)) {
-            Ok(0) | Err(_) if up.reused && *seen == 0 && !broken => {
+            Ok(0) | Err(_) if up.reused && *seen == 0 => {
                 return Poll::Ready(Err(Fault::new(Reason::StaleConnection, false)));
             }
             Ok(0) | Err(_) => return Poll::Ready(Err(Fault::new(Reason::Reset, *seen > 0))),

@@ -1,0 +1,285 @@
+//! Trying backends until one answers (RFC 9110 9.2.2): another one is tried when no connection
+//! stands or nothing was sent, and for idempotent requests also when no byte of an answer came.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::client::{Client, Outgoing};
+use super::head::{Framing, RequestHead, ResponseHead};
+use super::record::Record;
+use super::relay::{self, Download, Fault, Limits, Upload, Watch};
+use super::view::View;
+use super::{Ended, Scene, forward, must_close, respond, tunnel};
+use crate::balance::Tried;
+use crate::data::upstream::{self, Connection};
+use crate::endpoint::{Endpoint, InFlight};
+use crate::error::{Reason, Side};
+use crate::event::Event;
+use crate::pool::Pool;
+use crate::snapshot::Route;
+
+/// Interim responses to one request at most: an endless row of them is no answer.
+const INTERIM: usize = 32;
+
+/// Forwards a request to a backend of the pool and its answer to the client.
+pub async fn forward<C: Client>(
+    scene: &Scene<'_>,
+    client: &mut C,
+    request: &RequestHead,
+    view: &View<'_>,
+    route: &Route,
+    pool: &Pool,
+    record: &mut Record,
+) -> Result<Ended, Reason> {
+    record.pooled(pool);
+    let hash = pool.hash_by.as_ref().and_then(|by| view.hash(by));
+    let mut trial = Trial { scene, request, route, pool, hash, tried: Tried::default(), stale: None };
+    let mut last = Reason::NoBackend;
+    let outcome = loop {
+        let Some((endpoint, fresh)) = trial.next(record.attempts) else { break Err(last) };
+        record.attempts += 1;
+        record.backend = Some(endpoint.clone());
+        match trial.attempt(client, &endpoint, fresh, record).await {
+            Ok(answer) => break trial.deliver(client, answer, record).await,
+            Err(Failed { reason, again: true }) => last = reason,
+            Err(Failed { reason, again: false }) => break Err(reason),
+        }
+    };
+    if record.attempts > 1 {
+        scene.worker.shard.retry(pool.id, Some(outcome.is_ok()));
+    }
+    outcome
+}
+
+struct Trial<'a> {
+    scene: &'a Scene<'a>,
+    request: &'a RequestHead,
+    route: &'a Route,
+    pool: &'a Pool,
+    hash: Option<u64>,
+    tried: Tried,
+    /// A backend whose kept connection had ended: it has not been tried in earnest.
+    stale: Option<Arc<Endpoint>>,
+}
+
+struct Failed {
+    reason: Reason,
+    again: bool,
+}
+
+/// A backend's answer, its head in hand.
+struct Answer<'a> {
+    endpoint: Arc<Endpoint>,
+    /// Ends the count of what is under way at the endpoint when dropped.
+    _entered: InFlight,
+    up: Connection,
+    upload: Upload,
+    watch: Watch<'a>,
+    head: ResponseHead,
+}
+
+impl<'a> Trial<'a> {
+    /// The next backend to try, and whether on a new connection.
+    fn next(&mut self, attempts: u32) -> Option<(Arc<Endpoint>, bool)> {
+        let allowed = attempts < self.route.retry.attempts.max(1);
+        let other = allowed
+            .then(|| self.scene.worker.pick(self.pool, self.hash, &self.tried).cloned())
+            .flatten();
+        if let Some(endpoint) = other {
+            self.tried.insert(endpoint.id);
+            return Some((endpoint, false));
+        }
+        self.stale.take().map(|endpoint| (endpoint, true))
+    }
+
+    async fn attempt<C: Client>(
+        &mut self,
+        client: &mut C,
+        endpoint: &Arc<Endpoint>,
+        fresh: bool,
+        record: &mut Record,
+    ) -> Result<Answer<'a>, Failed> {
+        let began = Instant::now();
+        let entered = endpoint.enter();
+        let mut up = match self.connection(endpoint, fresh).await {
+            Ok(up) => up,
+            Err(reason) => {
+                self.failed(endpoint, reason, began);
+                return Err(Failed { reason, again: true });
+            }
+        };
+        forward::request(&mut up.output, self.request, self.scene.conn, self.route, &endpoint.name);
+        let mut upload = Upload::new(self.request, &up);
+        let mut watch = Watch::new(self.scene.alarm, self.limits(record));
+        match self.head(client, &mut up, &mut upload, &mut watch).await {
+            Ok(head) => {
+                record.backend_took = began.elapsed();
+                let shard = &self.scene.worker.shard;
+                shard.attempt(self.pool.id, endpoint, Some(head.status), record.backend_took);
+                let endpoint = endpoint.clone();
+                Ok(Answer { endpoint, _entered: entered, up, upload, watch, head })
+            }
+            Err(fault) => {
+                self.failed(endpoint, fault.reason, began);
+                let again = self.may_try_again(&fault, &upload, &up);
+                if again && fault.reason == Reason::StaleConnection {
+                    self.stale = Some(endpoint.clone());
+                }
+                Err(Failed { reason: fault.reason, again })
+            }
+        }
+    }
+
+    async fn connection(&self, endpoint: &Arc<Endpoint>, fresh: bool) -> Result<Connection, Reason> {
+        // What cannot be sent twice asks the kernel whether the connection still stands.
+        let certain = self.request.framing != Framing::None || !self.request.is_idempotent();
+        if !fresh {
+            if let Some(up) = self.scene.worker.upstreams.take(endpoint.id, certain) {
+                return Ok(up);
+            }
+        }
+        let began = Instant::now();
+        let up = upstream::connect(endpoint, self.pool.connect_timeout, self.scene.alarm).await?;
+        self.scene.worker.shard.connect(self.pool.id, endpoint, began.elapsed());
+        Ok(up)
+    }
+
+    fn limits(&self, record: &Record) -> Limits {
+        let (listener, route) = (&self.scene.listener.policy.timeouts, &self.route.timeouts);
+        Limits {
+            response: route.response,
+            body_rate: listener.body_rate,
+            stall: listener.idle,
+            total: route.total.map(|total| record.began() + total),
+            max_body: self.route.max_body.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The final response's head; interim ones are passed on.
+    async fn head<C: Client>(
+        &self,
+        client: &mut C,
+        up: &mut Connection,
+        upload: &mut Upload,
+        watch: &mut Watch<'_>,
+    ) -> Result<ResponseHead, Fault> {
+        let to_head = self.request.method() == b"HEAD";
+        for _ in 0..INTERIM {
+            let head = relay::head(client, up, upload, watch, to_head).await?;
+            match head.status {
+                101 if self.request.upgrade.is_some() => return Ok(head),
+                101 => return Err(Fault { reason: Reason::BadResponse, answered: true }),
+                100..200 => {
+                    if client.takes_interim() {
+                        let lines = respond::fields(&head, up.input.filled(), &self.route.response_headers);
+                        client.interim(&outgoing(&head, up, &lines, Framing::None, false));
+                    }
+                    up.input.consume(head.length);
+                }
+                _ => return Ok(head),
+            }
+        }
+        Err(Fault { reason: Reason::BadResponse, answered: true })
+    }
+
+    fn failed(&self, endpoint: &Arc<Endpoint>, reason: Reason, began: Instant) {
+        if reason.side() != Side::Endpoint {
+            return;
+        }
+        self.scene.worker.shard.attempt(self.pool.id, endpoint, None, began.elapsed());
+        if reason != Reason::StaleConnection {
+            self.scene.worker.events.send(Event::EndpointFailed { endpoint: endpoint.clone(), reason });
+        }
+    }
+
+    fn may_try_again(&self, fault: &Fault, upload: &Upload, up: &Connection) -> bool {
+        let unanswered = fault.reason.side() == Side::Endpoint && !fault.answered;
+        let replayable = upload.bytes == 0 && fault.reason != Reason::Timeout;
+        let harmless = upload.nothing_sent(up)
+            || self.request.is_idempotent()
+            || self.route.retry.unsafe_methods;
+        unanswered && replayable && harmless
+    }
+
+    /// Passes the answer on and keeps the connection if it can serve again.
+    async fn deliver<C: Client>(
+        &self,
+        client: &mut C,
+        mut answer: Answer<'_>,
+        record: &mut Record,
+    ) -> Result<Ended, Reason> {
+        record.status = answer.head.status;
+        let (head, up) = (&answer.head, &mut answer.up);
+        if head.status == 101 {
+            return self.tunnel(client, answer, record).await;
+        }
+        let framing = head.framing.unwrap_or(Framing::Close);
+        let close = must_close(self.scene, client, self.request);
+        let lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
+        client.begin(self.request, &outgoing(head, up, &lines, framing, close))?;
+        drop(lines);
+        up.input.consume(head.length);
+        let mut download = Download::new(framing);
+        let outcome =
+            relay::body(client, up, &mut answer.upload, &mut download, &mut answer.watch).await;
+        record.response_bytes = download.bytes;
+        outcome.inspect_err(|reason| self.cut_short(&answer.endpoint, *reason))?;
+        let clean = answer.upload.done && !answer.upload.broken && answer.up.input.is_empty();
+        if answer.head.keep_alive && clean && !self.scene.worker.is_draining() {
+            let keep = self.pool.idle_timeout;
+            self.scene.worker.upstreams.put(answer.endpoint.id, answer.up, keep);
+        }
+        Ok(Ended::Complete)
+    }
+
+    fn cut_short(&self, endpoint: &Arc<Endpoint>, reason: Reason) {
+        if reason.side() == Side::Endpoint {
+            self.scene.worker.events.send(Event::EndpointFailed { endpoint: endpoint.clone(), reason });
+        }
+    }
+
+    async fn tunnel<C: Client>(
+        &self,
+        client: &mut C,
+        mut answer: Answer<'_>,
+        record: &mut Record,
+    ) -> Result<Ended, Reason> {
+        let (head, up) = (&answer.head, &mut answer.up);
+        let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
+        let protocol = self.request.upgrade.map(|span| self.request.get(span)).unwrap_or_default();
+        lines.push((b"Connection", b"Upgrade"));
+        lines.push((b"Upgrade", protocol));
+        client.interim(&outgoing(head, up, &lines, Framing::None, false));
+        drop(lines);
+        up.input.consume(head.length);
+        std::future::poll_fn(|cx| client.poll_flush(cx)).await?;
+        let (stream, input) = client.tunnel().ok_or(Reason::Internal)?;
+        let moved = tunnel::run(
+            (stream, input),
+            (&mut up.stream, &mut up.input),
+            self.scene.alarm,
+            self.route.timeouts.tunnel,
+        )
+        .await;
+        record.request_bytes = moved.up;
+        record.response_bytes = moved.down;
+        Ok(Ended::Tunnelled)
+    }
+}
+
+fn outgoing<'o>(
+    head: &ResponseHead,
+    up: &'o Connection,
+    lines: &'o [(&'o [u8], &'o [u8])],
+    framing: Framing,
+    close: bool,
+) -> Outgoing<'o> {
+    Outgoing {
+        status: head.status,
+        phrase: head.phrase.in_bytes(up.input.filled()),
+        fields: lines,
+        framing,
+        content_length: head.content_length.filter(|_| !matches!(head.status, 100..200 | 204)),
+        close,
+    }
+}

@@ -1,0 +1,250 @@
+//! What goes up to the backend: the request's head made plain, hop-by-hop fields left out
+//! (RFC 9110 7.6.1) and the client's identity added (RFC 9110 7.6.3, `X-Forwarded-*`).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use pointsman_config::policy::{HeaderEdits, Rewrite};
+
+use super::ConnInfo;
+use super::field::{self, Known};
+use super::head::{Framing, RequestHead, Version};
+use crate::data::buffer::Buffer;
+use crate::route;
+use crate::snapshot::Route;
+
+/// Writes the head for a backend of this name into `out`.
+pub fn request(out: &mut Buffer, request: &RequestHead, conn: &ConnInfo, route: &Route, backend: &str) {
+    request_line(out, request, route);
+    let edits = &route.request_headers;
+    host(out, request, edits, backend);
+    let trusted = conn.is_trusted();
+    let mut seen = Forwarded::default();
+    let lists = request.fields.iter().any(|field| field.known == Known::Connection);
+    for line in &request.fields {
+        let (name, value) = (request.get(line.name), request.get(line.value));
+        let passes = match line.known {
+            Known::Other => true,
+            Known::Host | Known::ContentLength => false,
+            Known::XForwardedFor => {
+                seen.keep_for(trusted, value);
+                false
+            }
+            Known::XForwardedProto => trusted && !std::mem::replace(&mut seen.proto, true),
+            Known::XForwardedHost => trusted && !std::mem::replace(&mut seen.host, true),
+            Known::Forwarded => trusted,
+            Known::Via => {
+                seen.via.push(value);
+                false
+            }
+            Known::MaxForwards => false,
+            known => !known.is_hop_by_hop(),
+        };
+        let listed = lists && !line.known.is_vital() && request.connection_lists(name);
+        if passes && !listed && !edited(edits, name) {
+            field(out, name, value);
+        }
+    }
+    framing(out, request);
+    identity(out, request, conn, edits, &seen);
+    for (name, value) in edits.set.iter().chain(&edits.add).filter(|(name, _)| name != "host") {
+        field(out, name.as_bytes(), value.as_bytes());
+    }
+    out.extend(b"\r\n");
+}
+
+#[derive(Default)]
+struct Forwarded<'a> {
+    chain: Vec<&'a [u8]>,
+    proto: bool,
+    host: bool,
+    via: Vec<&'a [u8]>,
+}
+
+impl<'a> Forwarded<'a> {
+    fn keep_for(&mut self, trusted: bool, value: &'a [u8]) {
+        if trusted {
+            self.chain.push(value);
+        }
+    }
+}
+
+fn request_line(out: &mut Buffer, request: &RequestHead, route: &Route) {
+    out.extend(request.method());
+    out.extend(b" ");
+    match &route.rewrite {
+        None => out.extend(request.target()),
+        Some(rewrite) => out.extend(&rewritten(request.target(), rewrite, &route.prefixes)),
+    }
+    out.extend(b" HTTP/1.1\r\n");
+}
+
+/// The target after the route's rewrite; the query stays.
+fn rewritten(target: &[u8], rewrite: &Rewrite, prefixes: &[String]) -> Vec<u8> {
+    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let (path, query) = target.split_at(end);
+    let mut new = match rewrite {
+        Rewrite::Path(path) => path.clone().into_bytes(),
+        Rewrite::Prefix(prefix) => {
+            let path = std::str::from_utf8(path).unwrap_or("/");
+            let path = route::normalize(path);
+            let matched = prefixes.iter().find(|prefix| route::has_prefix(&path, prefix));
+            let rest = &path[matched.map_or(0, String::len)..];
+            [prefix.trim_end_matches('/').as_bytes(), rest.as_bytes()].concat()
+        }
+    };
+    if new.first() != Some(&b'/') {
+        new.insert(0, b'/');
+    }
+    new.extend_from_slice(query);
+    new
+}
+
+fn host(out: &mut Buffer, request: &RequestHead, edits: &HeaderEdits, backend: &str) {
+    let given = request.get(request.authority);
+    let host = match edits.set.iter().find(|(name, _)| name == "host") {
+        Some((_, host)) => host.as_bytes(),
+        None if given.is_empty() => backend.as_bytes(),
+        None => given,
+    };
+    field(out, b"Host", host);
+}
+
+fn framing(out: &mut Buffer, request: &RequestHead) {
+    match request.framing {
+        Framing::Length(n) => number(out, b"Content-Length", n),
+        Framing::Chunked => field(out, b"Transfer-Encoding", b"chunked"),
+        // A POST without a body says so; a GET need not (RFC 9110 8.6).
+        Framing::None | Framing::Close => {
+            if matches!(request.method(), b"POST" | b"PUT" | b"PATCH") {
+                field(out, b"Content-Length", b"0");
+            }
+        }
+    }
+    if let Some(protocol) = request.upgrade {
+        field(out, b"Connection", b"Upgrade");
+        field(out, b"Upgrade", request.get(protocol));
+    }
+    if request.values(Known::Te).any(|te| field::list_has(te, b"trailers")) {
+        field(out, b"Connection", b"TE");
+        field(out, b"TE", b"trailers");
+    }
+    if let Some(left) = request.values(Known::MaxForwards).next() {
+        let left = std::str::from_utf8(left).ok().and_then(|text| text.parse::<u32>().ok());
+        number(out, b"Max-Forwards", u64::from(left.unwrap_or(0).saturating_sub(1)));
+    }
+}
+
+fn identity(
+    out: &mut Buffer,
+    request: &RequestHead,
+    conn: &ConnInfo,
+    edits: &HeaderEdits,
+    seen: &Forwarded<'_>,
+) {
+    if !edited(edits, b"x-forwarded-for") {
+        list(out, b"X-Forwarded-For", &seen.chain, conn.peer_text.as_bytes());
+    }
+    if !seen.proto && !edited(edits, b"x-forwarded-proto") {
+        field(out, b"X-Forwarded-Proto", conn.scheme.as_bytes());
+    }
+    let authority = request.get(request.authority);
+    if !seen.host && !authority.is_empty() && !edited(edits, b"x-forwarded-host") {
+        field(out, b"X-Forwarded-Host", authority);
+    }
+    if !edited(edits, b"via") {
+        let via: &[u8] = match request.version {
+            Version::Http10 => b"1.0 pointsman",
+            Version::Http11 => b"1.1 pointsman",
+            Version::Http2 => b"2.0 pointsman",
+        };
+        list(out, b"Via", &seen.via, via);
+    }
+}
+
+fn edited(edits: &HeaderEdits, name: &[u8]) -> bool {
+    edits.remove.iter().any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
+        || edits.set.iter().any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
+}
+
+/// `name: before, before, last`.
+fn list(out: &mut Buffer, name: &[u8], before: &[&[u8]], last: &[u8]) {
+    out.extend(name);
+    out.extend(b": ");
+    for value in before.iter().filter(|value| !value.is_empty()) {
+        out.extend(value);
+        out.extend(b", ");
+    }
+    out.extend(last);
+    out.extend(b"\r\n");
+}
+
+fn number(out: &mut Buffer, name: &[u8], n: u64) {
+    let mut digits = [0; 20];
+    field(out, name, decimal(n, &mut digits));
+}
+
+/// A number in decimal digits.
+pub fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+/// Writes `name: value\r\n`.
+pub fn field(out: &mut Buffer, name: &[u8], value: &[u8]) {
+    out.extend(name);
+    out.extend(b": ");
+    out.extend(value);
+    out.extend(b"\r\n");
+}
+
+/// The client that a trusted peer speaks for: the last address of `X-Forwarded-For` that is not
+/// itself trusted.
+pub fn client_of(request: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let chain: Vec<_> = request.values(Known::XForwardedFor).flat_map(field::members).collect();
+    let mut client = peer;
+    for entry in chain.iter().rev() {
+        let Some(ip) = std::str::from_utf8(entry).ok().and_then(|text| text.parse().ok()) else {
+            break;
+        };
+        client = ip;
+        if !is_trusted(&ip) {
+            break;
+        }
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewrites_keep_the_query_and_stay_rooted() {
+        let strip = Rewrite::Prefix("/".into());
+        let prefixes = ["/api".to_owned()];
+        assert_eq!(rewritten(b"/api/x?y=1", &strip, &prefixes), b"/x?y=1");
+        assert_eq!(rewritten(b"/api?y", &strip, &prefixes), b"/?y");
+        let moved = Rewrite::Prefix("/v2".into());
+        assert_eq!(rewritten(b"/api/x", &moved, &prefixes), b"/v2/x");
+        assert_eq!(rewritten(b"/a?b", &Rewrite::Path("/new".into()), &[]), b"/new?b");
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        let mut digits = [0; 20];
+        assert_eq!(decimal(0, &mut digits), b"0");
+        assert_eq!(decimal(u64::MAX, &mut digits), b"18446744073709551615");
+    }
+}

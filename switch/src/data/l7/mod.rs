@@ -1,0 +1,197 @@
+//! The application layer: requests in, answers out. [`exchange`] is the pipeline that every request
+//! goes through, in HTTP/1.1 and HTTP/2 alike:
+//!
+//! `parse` -> `classify` -> [`exchange`]: `view` (route) -> `attempt` (pick, connect, `forward`,
+//! `relay`) -> `respond`, with [`rescue`] for what failed and `record` for metrics and log.
+
+mod attempt;
+pub mod body;
+pub mod classify;
+mod client;
+mod field;
+mod forward;
+mod h1;
+mod h2;
+mod head;
+mod parse;
+mod record;
+mod relay;
+mod respond;
+mod tunnel;
+mod view;
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::ready;
+
+pub use h1::serve as serve_h1;
+pub use h2::serve as serve_h2;
+
+use self::body::Part;
+use self::client::Client;
+use self::head::RequestHead;
+use self::record::Record;
+use self::respond::{Lines, Local};
+use self::view::View;
+use super::timer::Alarm;
+use super::worker::Worker;
+use crate::error::Reason;
+use crate::snapshot::{Action, ListenerSettings, Snapshot};
+
+/// The preface that opens every HTTP/2 connection (RFC 9113 3.4).
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is known of a client's connection.
+#[derive(Debug)]
+pub struct ConnInfo {
+    /// The listener that accepted it, as it was then.
+    pub listener: Arc<ListenerSettings>,
+    /// The other end's address.
+    pub peer: IpAddr,
+    /// The same as text.
+    pub peer_text: String,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+impl ConnInfo {
+    /// Whether what the peer says of its own clients is believed.
+    pub fn is_trusted(&self) -> bool {
+        self.listener.policy.trusted.iter().any(|net| net.contains(&self.peer))
+    }
+}
+
+/// How an exchange ended, for the connection that it came on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The response is complete.
+    Complete,
+    /// The response is broken off: the client must see that.
+    Broken,
+    /// The connection was a tunnel, and is used up.
+    Tunnelled,
+}
+
+/// What an exchange uses.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The worker.
+    pub worker: &'a Worker,
+    /// The client's connection.
+    pub conn: &'a ConnInfo,
+    /// The listener's settings now.
+    pub listener: &'a ListenerSettings,
+    /// The exchange's alarm.
+    pub alarm: &'a Alarm,
+    /// The state of policy and health that holds for this exchange.
+    pub snapshot: &'a Snapshot,
+}
+
+/// Serves one request.
+pub async fn exchange<C: Client>(
+    scene: &Scene<'_>,
+    client: &mut C,
+    request: &RequestHead,
+) -> Ended {
+    let mut record = Record::begin(scene, request);
+    let answered = answer(scene, client, request, &mut record).await;
+    record.took_body(client);
+    let ended = match answered {
+        Ok(ended) => ended,
+        Err(reason) => rescue(scene, client, request, reason, &mut record).await,
+    };
+    record.finish(scene, request);
+    ended
+}
+
+/// Finds the route and does what it says.
+async fn answer<C: Client>(
+    scene: &Scene<'_>,
+    client: &mut C,
+    request: &RequestHead,
+    record: &mut Record,
+) -> Result<Ended, Reason> {
+    let listener = &scene.listener.policy;
+    if let Some(redirect) = &listener.redirect {
+        return local(scene, client, request, &Local::redirect(redirect, request), record).await;
+    }
+    let client_ip = forward::client_of(request, scene.conn.peer, &listener.trusted);
+    let view = View::new(request, client_ip, &listener.name);
+    let table = &scene.snapshot.routes;
+    let place = table.router.find(&view).ok_or(Reason::NoRoute)?;
+    let route = table.routes.get(place).ok_or(Reason::NoRoute)?;
+    record.routed(scene, route);
+    if let Some(limit) = route.max_body {
+        if matches!(request.framing, head::Framing::Length(n) if n > limit) {
+            return Err(Reason::BodyTooLarge);
+        }
+    }
+    match &route.action {
+        Action::Pool(place) => {
+            let pool = scene.snapshot.pools.get(*place).ok_or(Reason::Internal)?;
+            attempt::forward(scene, client, request, &view, route, pool, record).await
+        }
+        Action::Redirect(redirect) => {
+            local(scene, client, request, &Local::redirect(redirect, request), record).await
+        }
+        Action::Respond(respond) => {
+            local(scene, client, request, &Local::fixed(respond), record).await
+        }
+    }
+}
+
+/// Turns what failed into an answer, if the client can still get one.
+async fn rescue<C: Client>(
+    scene: &Scene<'_>,
+    client: &mut C,
+    request: &RequestHead,
+    reason: Reason,
+    record: &mut Record,
+) -> Ended {
+    record.failed(reason);
+    let gone = matches!(reason, Reason::ClientClosed | Reason::ClientStalled);
+    if gone || client.has_begun() {
+        return Ended::Broken;
+    }
+    match local(scene, client, request, &Local::error(reason), record).await {
+        Ok(ended) => ended,
+        Err(_) => Ended::Broken,
+    }
+}
+
+/// Sends an answer that the switch makes itself.
+async fn local<C: Client>(
+    scene: &Scene<'_>,
+    client: &mut C,
+    request: &RequestHead,
+    answer: &Local,
+    record: &mut Record,
+) -> Result<Ended, Reason> {
+    // A body that is not wanted is not waited for: its connection ends.
+    let close = must_close(scene, client, request);
+    let (date, mut lines) = (respond::date(), Lines::new());
+    client.begin(request, &answer.outgoing(&date, &mut lines, close))?;
+    record.status = answer.status;
+    let wanted = request.method() != b"HEAD" && !matches!(answer.status, 204 | 304);
+    let mut left = if wanted { answer.body.as_bytes() } else { &[] };
+    record.response_bytes = left.len() as u64;
+    let sent = poll_fn(|cx| {
+        while !left.is_empty() {
+            let n = ready!(client.poll_send(cx, left))?;
+            left = &left[n..];
+        }
+        client.poll_finish(cx, &[])
+    });
+    let limit = scene.listener.policy.timeouts.idle;
+    scene.alarm.within(limit, sent).await.map_err(|_| Reason::ClientStalled)??;
+    Ok(Ended::Complete)
+}
+
+/// Whether the client's connection must not serve another request after this one.
+fn must_close<C: Client>(scene: &Scene<'_>, client: &mut C, request: &RequestHead) -> bool {
+    let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
+    let body_left = request.framing != head::Framing::None
+        && !matches!(client.poll_body(&mut noop), std::task::Poll::Ready(Ok(Part::End)));
+    !request.keep_alive || body_left || scene.worker.is_draining()
+}
