@@ -1,0 +1,218 @@
+//! From a listening socket to a connection in service: limits, TLS, and which protocol is spoken.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use pointsman_config::policy::Protocol;
+use socket2::Socket;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::oneshot;
+
+use super::buffer::{Buffer, SMALL};
+use super::l7::{self, ConnInfo, PREFACE};
+use super::stream::Stream;
+use super::worker::Worker;
+use super::{l4, listener};
+use crate::metrics::Delta;
+use crate::snapshot::ListenerSettings;
+use crate::sys::local_task;
+
+/// How long accepting rests when the system has no more descriptors or memory.
+const REST: Duration = Duration::from_millis(50);
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    fn new(socket: Socket) -> io::Result<Self> {
+        if socket.local_addr()?.is_unix() {
+            return Ok(Self::Unix(UnixListener::from_std(socket.into())?));
+        }
+        Ok(Self::Tcp(TcpListener::from_std(socket.into())?))
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Listening::Tcp(tcp) => tcp.accept().await.map(|(stream, peer)| {
+                (Stream::Tcp(stream), peer.ip().to_canonical())
+            }),
+            Listening::Unix(unix) => unix.accept().await.map(|(stream, _)| (Stream::Unix(stream), LOCAL)),
+        }
+    }
+
+    /// What waits in the queue when the socket is about to be closed.
+    fn rest(self) -> io::Result<Vec<Accepted>> {
+        let socket: Socket = match self {
+            Listening::Tcp(tcp) => tcp.into_std()?.into(),
+            // All workers accept from one queue: the others, or the next start, take the rest.
+            Listening::Unix(_) => return Ok(Vec::new()),
+        };
+        let waiting = listener::drain_queue(&socket)?;
+        drop(socket);
+        waiting
+            .into_iter()
+            .map(|socket| {
+                let peer = socket.peer_addr()?.as_socket().map_or(LOCAL, |peer| peer.ip().to_canonical());
+                Ok((Stream::Tcp(TcpStream::from_std(socket.into())?), peer))
+            })
+            .collect()
+    }
+}
+
+type Accepted = (Stream, IpAddr);
+
+/// What stands for the address of a client on a Unix socket.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Accepts until told to stop; connections that waited by then are still served.
+pub async fn accept(
+    worker: Rc<Worker>,
+    id: u32,
+    socket: Socket,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let Ok(listening) = Listening::new(socket) else { return };
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            next = listening.accept() => next,
+        };
+        match next {
+            Ok(accepted) => admit(&worker, id, accepted),
+            Err(error) if is_of_one_connection(&error) => (),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections for now");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+    for accepted in listening.rest().unwrap_or_default() {
+        admit(&worker, id, accepted);
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// Takes a connection in, unless a limit forbids it.
+fn admit(worker: &Rc<Worker>, id: u32, (stream, peer): Accepted) {
+    let snapshot = worker.snapshots.load();
+    let Some(listener) = snapshot.listener(id).cloned() else { return };
+    let Some(place) = Place::take(worker, &listener, peer) else { return };
+    let worker = worker.clone();
+    local_task::spawn(async move {
+        let _place = place;
+        serve(worker, listener, stream, peer).await;
+    });
+}
+
+/// One connection's place within the limits.
+struct Place {
+    worker: Rc<Worker>,
+    listener: u32,
+}
+
+impl Place {
+    fn take(worker: &Rc<Worker>, listener: &ListenerSettings, _peer: IpAddr) -> Option<Self> {
+        if !worker.connections.enter() {
+            return None;
+        }
+        worker.held.set(worker.held.get() + 1);
+        worker.shard.connection(listener.id, Delta::Opened);
+        Some(Self { worker: worker.clone(), listener: listener.id })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.worker.connections.leave();
+        self.worker.held.set(self.worker.held.get() - 1);
+        self.worker.shard.connection(self.listener, Delta::Closed);
+    }
+}
+
+async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stream, peer: IpAddr) {
+    let stream = match &listener.tls {
+        None => stream,
+        Some(config) => match Box::pin(handshake(&worker, &listener, config.clone(), stream)).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
+    if matches!(listener.policy.protocol, Protocol::Tcp { .. }) {
+        return l4::serve(worker, listener, stream, peer).await;
+    }
+    let conn = ConnInfo { peer, peer_text: peer.to_string(), scheme: stream.scheme(), listener };
+    http(worker, conn, stream).await;
+}
+
+async fn handshake(
+    worker: &Worker,
+    listener: &ListenerSettings,
+    config: Arc<rustls::ServerConfig>,
+    stream: Stream,
+) -> Option<Stream> {
+    let Stream::Tcp(tcp) = stream else { return None };
+    let alarm = worker.timer.alarm();
+    let accepting = tokio_rustls::TlsAcceptor::from(config).accept(tcp);
+    let done = alarm.within(listener.policy.timeouts.handshake, accepting).await;
+    let tls = done.ok().and_then(Result::ok);
+    let version = tls.as_ref().and_then(|tls| tls.get_ref().1.protocol_version());
+    worker.shard.tls_handshake(listener.id, tls.is_some(), version.and_then(|version| version.as_str()));
+    tls.map(|tls| Stream::Tls(Box::new(tls)))
+}
+
+/// HTTP/2 where ALPN or the preface says so, HTTP/1.1 otherwise.
+async fn http(worker: Rc<Worker>, conn: ConnInfo, mut stream: Stream) {
+    if let Stream::Tls(tls) = &stream {
+        return match tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+            true => Box::pin(l7::serve_h2(worker, conn, stream, Buffer::new())).await,
+            false => l7::serve_h1(worker, conn, stream, Buffer::new()).await,
+        };
+    }
+    let mut input = Buffer::new();
+    match is_h2(&worker, &conn, &mut stream, &mut input).await {
+        Some(true) => Box::pin(l7::serve_h2(worker, conn, stream, input)).await,
+        Some(false) => l7::serve_h1(worker, conn, stream, input).await,
+        None => (),
+    }
+}
+
+/// Reads until the first bytes tell the protocol; `None` when none came in time.
+async fn is_h2(
+    worker: &Worker,
+    conn: &ConnInfo,
+    stream: &mut Stream,
+    input: &mut Buffer,
+) -> Option<bool> {
+    let alarm = worker.timer.alarm();
+    alarm.set_idle(Instant::now(), conn.listener.policy.timeouts.idle);
+    let known = poll_fn(|cx| {
+        loop {
+            let seen = input.len().min(PREFACE.len());
+            if seen > 0 && input.filled()[..seen] != PREFACE[..seen] {
+                return Poll::Ready(Some(false));
+            }
+            if seen == PREFACE.len() {
+                return Poll::Ready(Some(true));
+            }
+            if alarm.poll_fired(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            match ready!(input.poll_read_from(cx, stream, SMALL)) {
+                Ok(n) if n > 0 => alarm.set(Instant::now(), conn.listener.policy.timeouts.head),
+                _ => return Poll::Ready(None),
+            }
+        }
+    });
+    known.await
+}
