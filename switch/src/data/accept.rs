@@ -40,10 +40,14 @@ impl Listening {
 
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Listening::Tcp(tcp) => tcp.accept().await.map(|(stream, peer)| {
-                (Stream::Tcp(stream), peer.ip().to_canonical())
-            }),
-            Listening::Unix(unix) => unix.accept().await.map(|(stream, _)| (Stream::Unix(stream), LOCAL)),
+            Listening::Tcp(tcp) => tcp
+                .accept()
+                .await
+                .map(|(stream, peer)| (Stream::Tcp(stream), peer.ip().to_canonical())),
+            Listening::Unix(unix) => unix
+                .accept()
+                .await
+                .map(|(stream, _)| (Stream::Unix(stream), LOCAL)),
         }
     }
 
@@ -59,7 +63,10 @@ impl Listening {
         waiting
             .into_iter()
             .map(|socket| {
-                let peer = socket.peer_addr()?.as_socket().map_or(LOCAL, |peer| peer.ip().to_canonical());
+                let peer = socket
+                    .peer_addr()?
+                    .as_socket()
+                    .map_or(LOCAL, |peer| peer.ip().to_canonical());
                 Ok((Stream::Tcp(TcpStream::from_std(socket.into())?), peer))
             })
             .collect()
@@ -78,7 +85,9 @@ pub async fn accept(
     socket: Socket,
     mut stopped: oneshot::Receiver<()>,
 ) {
-    let Ok(listening) = Listening::new(socket) else { return };
+    let Ok(listening) = Listening::new(socket) else {
+        return;
+    };
     loop {
         let next = tokio::select! {
             biased;
@@ -100,14 +109,21 @@ pub async fn accept(
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Takes a connection in, unless a limit forbids it.
 fn admit(worker: &Rc<Worker>, id: u32, (stream, peer): Accepted) {
     let snapshot = worker.snapshots.load();
-    let Some(listener) = snapshot.listener(id).cloned() else { return };
-    let Some(place) = Place::take(worker, &listener, peer) else { return };
+    let Some(listener) = snapshot.listener(id).cloned() else {
+        return;
+    };
+    let Some(place) = Place::take(worker, &listener, peer) else {
+        return;
+    };
     let worker = worker.clone();
     local_task::spawn(async move {
         let _place = place;
@@ -128,7 +144,10 @@ impl Place {
         }
         worker.held.set(worker.held.get() + 1);
         worker.shard.connection(listener.id, Delta::Opened);
-        Some(Self { worker: worker.clone(), listener: listener.id })
+        Some(Self {
+            worker: worker.clone(),
+            listener: listener.id,
+        })
     }
 }
 
@@ -143,7 +162,8 @@ impl Drop for Place {
 async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stream, peer: IpAddr) {
     let stream = match &listener.tls {
         None => stream,
-        Some(config) => match Box::pin(handshake(&worker, &listener, config.clone(), stream)).await {
+        Some(config) => match Box::pin(handshake(&worker, &listener, config.clone(), stream)).await
+        {
             Some(stream) => stream,
             None => return,
         },
@@ -151,7 +171,12 @@ async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stre
     if matches!(listener.policy.protocol, Protocol::Tcp { .. }) {
         return l4::serve(worker, listener, stream, peer).await;
     }
-    let conn = ConnInfo { peer, peer_text: peer.to_string(), scheme: stream.scheme(), listener };
+    let conn = ConnInfo {
+        peer,
+        peer_text: peer.to_string(),
+        scheme: stream.scheme(),
+        listener,
+    };
     http(worker, conn, stream).await;
 }
 
@@ -161,13 +186,23 @@ async fn handshake(
     config: Arc<rustls::ServerConfig>,
     stream: Stream,
 ) -> Option<Stream> {
-    let Stream::Tcp(tcp) = stream else { return None };
+    let Stream::Tcp(tcp) = stream else {
+        return None;
+    };
     let alarm = worker.timer.alarm();
     let accepting = tokio_rustls::TlsAcceptor::from(config).accept(tcp);
-    let done = alarm.within(listener.policy.timeouts.handshake, accepting).await;
+    let done = alarm
+        .within(listener.policy.timeouts.handshake, accepting)
+        .await;
     let tls = done.ok().and_then(Result::ok);
-    let version = tls.as_ref().and_then(|tls| tls.get_ref().1.protocol_version());
-    worker.shard.tls_handshake(listener.id, tls.is_some(), version.and_then(|version| version.as_str()));
+    let version = tls
+        .as_ref()
+        .and_then(|tls| tls.get_ref().1.protocol_version());
+    worker.shard.tls_handshake(
+        listener.id,
+        tls.is_some(),
+        version.and_then(|version| version.as_str()),
+    );
     tls.map(|tls| Stream::Tls(Box::new(tls)))
 }
 

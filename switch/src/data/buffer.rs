@@ -30,12 +30,18 @@ pub struct Buffer {
 impl Buffer {
     /// An empty buffer without storage.
     pub const fn new() -> Self {
-        Self { storage: None, start: 0, end: 0 }
+        Self {
+            storage: None,
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The filled bytes.
     pub fn filled(&self) -> &[u8] {
-        self.storage.as_ref().map_or(&[], |storage| &storage[self.start..self.end])
+        self.storage
+            .as_ref()
+            .map_or(&[], |storage| &storage[self.start..self.end])
     }
 
     /// How many bytes are filled.
@@ -117,7 +123,9 @@ impl Buffer {
     ) -> Poll<io::Result<usize>> {
         self.reserve(want);
         let end = self.end;
-        let Some(storage) = &mut self.storage else { return Poll::Ready(Ok(0)) };
+        let Some(storage) = &mut self.storage else {
+            return Poll::Ready(Ok(0));
+        };
         let mut room = ReadBuf::new(&mut storage[end..]);
         match Pin::new(stream).poll_read(cx, &mut room) {
             Poll::Ready(Ok(())) => {
@@ -170,10 +178,12 @@ impl io::Write for Buffer {
 }
 
 fn borrow(need: usize) -> Box<[u8]> {
-    let (class, size) = match need {
-        0..=SMALL => (0, SMALL),
-        SMALL..=LARGE => (1, LARGE),
-        _ => return vec![0; need.next_power_of_two()].into_boxed_slice(),
+    let (class, size) = if need <= SMALL {
+        (0, SMALL)
+    } else if need <= LARGE {
+        (1, LARGE)
+    } else {
+        return vec![0; need.next_power_of_two()].into_boxed_slice();
     };
     FREE.with_borrow_mut(|free| free[class].pop())
         .unwrap_or_else(|| vec![0; size].into_boxed_slice())

@@ -92,16 +92,32 @@ impl Plane {
             let log = shared.access_log.map(AccessLog::writer);
             let connections = connections.clone();
             let run = move || {
-                let parts = Parts { index, source, shard, events, log, connections };
+                let parts = Parts {
+                    index,
+                    source,
+                    shard,
+                    events,
+                    log,
+                    connections,
+                };
                 if let Err(error) = worker::run(parts, commands) {
                     tracing::error!(%error, "a worker could not start");
                 }
             };
-            threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("worker-{index}"))
+                    .spawn(run)?,
+            );
             senders.push(sender);
         }
         let (threads, open) = (Mutex::new(threads), Mutex::default());
-        Ok(Self { workers: senders, threads, open, connections })
+        Ok(Self {
+            workers: senders,
+            threads,
+            open,
+            connections,
+        })
     }
 
     /// Opens sockets for what these listeners want and is not open yet. Nothing changes until
@@ -119,9 +135,17 @@ impl Plane {
                     continue;
                 }
                 let sockets = listener::bind(addr, self.workers.len())?;
-                let actual = sockets.first().map_or(addr.clone(), |socket| actual(addr, socket));
+                let actual = sockets
+                    .first()
+                    .map_or(addr.clone(), |socket| actual(addr, socket));
                 let name = settings.policy.name.clone();
-                new.push(New { listener: settings.id, name, wanted: addr.clone(), actual, sockets });
+                new.push(New {
+                    listener: settings.id,
+                    name,
+                    wanted: addr.clone(),
+                    actual,
+                    sockets,
+                });
             }
         }
         Ok(Prepared { wanted, new })
@@ -134,10 +158,15 @@ impl Plane {
         for new in prepared.new {
             open.last_key += 1;
             let key = open.last_key;
-            open.sockets.insert((new.listener, new.wanted), (key, new.actual, new.name));
+            open.sockets
+                .insert((new.listener, new.wanted), (key, new.actual, new.name));
             for (worker, socket) in self.workers.iter().zip(new.sockets) {
                 // A worker that is gone has ended the process's service already.
-                let _ = worker.send(Command::Listen { listener: new.listener, key, socket });
+                let _ = worker.send(Command::Listen {
+                    listener: new.listener,
+                    key,
+                    socket,
+                });
             }
         }
         open.sockets.retain(|place, (key, ..)| {
@@ -154,7 +183,9 @@ impl Plane {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = open.sockets.values().collect();
         all.sort_by_key(|(key, ..)| *key);
-        all.into_iter().map(|(_, addr, name)| (name.clone(), addr.clone())).collect()
+        all.into_iter()
+            .map(|(_, addr, name)| (name.clone(), addr.clone()))
+            .collect()
     }
 
     /// Client connections now.
@@ -178,7 +209,10 @@ impl Plane {
     pub fn drain(self, limit: Duration) -> usize {
         self.tell(|| Command::Drain);
         let until = Instant::now() + limit;
-        let threads = self.threads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let threads = self
+            .threads
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -55,14 +56,18 @@ impl Stream {
 
     /// Ends the connection so that the peer sees a reset, not an orderly end.
     pub fn reset(self) {
-        match &self {
-            Stream::Tcp(tcp) => drop(socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO))),
-            Stream::Tls(tls) => {
-                let tcp = socket2::SockRef::from(tls.get_ref().0);
-                drop(tcp.set_linger(Some(std::time::Duration::ZERO)));
-            }
-            Stream::Unix(_) => (),
-        }
+        self.reset_on_drop();
+    }
+
+    /// Lets the connection end with a reset once it is dropped. Unix sockets know none.
+    pub fn reset_on_drop(&self) {
+        let tcp = match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Unix(_) => return,
+        };
+        // A connection for which it fails is gone already.
+        let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
     }
 }
 

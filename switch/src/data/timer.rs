@@ -36,7 +36,12 @@ struct Slot {
 }
 
 impl Slot {
-    const UNSET: Slot = Slot { deadline: NEVER, fired: false, idle: false, waker: None };
+    const UNSET: Slot = Slot {
+        deadline: NEVER,
+        fired: false,
+        idle: false,
+        waker: None,
+    };
 }
 
 impl Timer {
@@ -68,7 +73,10 @@ impl Timer {
         if self.armed.replace(self.armed.get() + 1) == 0 {
             self.wanted.notify_one();
         }
-        Alarm { timer: self.clone(), key }
+        Alarm {
+            timer: self.clone(),
+            key,
+        }
     }
 
     /// Lets the alarms of idle connections go off now.
@@ -121,7 +129,9 @@ pub struct Elapsed;
 impl Alarm {
     /// Sets the alarm to go off `after` from `now`, in place of what it was set to.
     pub fn set(&self, now: Instant, after: Duration) {
-        let at = now.checked_add(after).map_or(NEVER - 1, |at| self.timer.millis(at));
+        let at = now
+            .checked_add(after)
+            .map_or(NEVER - 1, |at| self.timer.millis(at));
         let slot = &mut self.timer.slots.borrow_mut()[self.key];
         slot.deadline = at;
         slot.fired = false;
@@ -147,7 +157,11 @@ impl Alarm {
         if slot.fired {
             return Poll::Ready(());
         }
-        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !slot
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             slot.waker = Some(cx.waker().clone());
         }
         Poll::Pending
@@ -157,7 +171,11 @@ impl Alarm {
     ///
     /// # Errors
     /// [`Elapsed`] when it does.
-    pub async fn within<F: Future>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    pub async fn within<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
         self.set(Instant::now(), limit);
         let mut future = pin!(future);
         let output = poll_fn(|cx| match future.as_mut().poll(cx) {

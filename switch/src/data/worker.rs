@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 
 use super::accept;
-use super::listener::Socket;
 use super::timer::Timer;
 use super::upstream::Pools;
+use crate::access_log::LogWriter;
 use crate::balance::Tried;
 use crate::event;
 use crate::metrics::Shard;
-use crate::metrics::access_log::LogWriter;
 use crate::pool::Pool;
 use crate::snapshot::SnapshotReader;
 use crate::{endpoint::Endpoint, sys::local_task};
@@ -81,7 +81,10 @@ pub struct Connections {
 impl Connections {
     /// None yet.
     pub fn new(limit: usize) -> Self {
-        Self { count: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
+        Self {
+            count: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+        }
     }
 
     /// How many there are.
@@ -155,7 +158,12 @@ impl Worker {
         tried: &Tried,
     ) -> Option<&'p Arc<Endpoint>> {
         let cursor = self.advance(pool.id);
-        pool.pick(&crate::balance::Choice { cursor, entropy: self.random(), hash, tried })
+        pool.pick(&crate::balance::Choice {
+            cursor,
+            entropy: self.random(),
+            hash,
+            tried,
+        })
     }
 
     fn advance(&self, pool: u32) -> u64 {
@@ -211,7 +219,11 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
     let mut accepting: Vec<(u64, tokio::sync::oneshot::Sender<()>)> = Vec::new();
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Listen { listener, key, socket } => {
+            Command::Listen {
+                listener,
+                key,
+                socket,
+            } => {
                 let (stop, stopped) = tokio::sync::oneshot::channel();
                 accepting.push((key, stop));
                 local_task::spawn(accept::accept(worker.clone(), listener, socket, stopped));

@@ -33,7 +33,12 @@ pub enum Health {
 
 impl Health {
     /// Every state.
-    pub const ALL: [Health; 4] = [Health::Starting, Health::Up, Health::Down, Health::Unresolved];
+    pub const ALL: [Health; 4] = [
+        Health::Starting,
+        Health::Up,
+        Health::Down,
+        Health::Unresolved,
+    ];
 
     /// The word in metrics and status.
     pub fn word(self) -> &'static str {

@@ -134,7 +134,10 @@ impl SnapshotReader {
     pub fn new(source: SnapshotSource) -> Self {
         let mut cache = arc_swap::Cache::new(source.0);
         let local = RefCell::new(Rc::new(cache.load().clone()));
-        Self { cache: RefCell::new(cache), local }
+        Self {
+            cache: RefCell::new(cache),
+            local,
+        }
     }
 
     /// The snapshot in force, to be kept for one request or connection.

@@ -4,6 +4,9 @@ mod flow;
 pub mod leg;
 pub mod pipe;
 pub mod proxy;
+mod serve;
 
 #[cfg(test)]
 mod tests;
+
+pub use self::serve::serve;

@@ -33,16 +33,32 @@ pub async fn forward<C: Client>(
 ) -> Result<Ended, Reason> {
     record.pooled(pool);
     let hash = pool.hash_by.as_ref().and_then(|by| view.hash(by));
-    let mut trial = Trial { scene, request, route, pool, hash, tried: Tried::default(), stale: None };
+    let mut trial = Trial {
+        scene,
+        request,
+        route,
+        pool,
+        hash,
+        tried: Tried::default(),
+        stale: None,
+    };
     let mut last = Reason::NoBackend;
     let outcome = loop {
-        let Some((endpoint, fresh)) = trial.next(record.attempts) else { break Err(last) };
+        let Some((endpoint, fresh)) = trial.next(record.attempts) else {
+            break Err(last);
+        };
         record.attempts += 1;
         record.backend = Some(endpoint.clone());
         match trial.attempt(client, &endpoint, fresh, record).await {
             Ok(answer) => break trial.deliver(client, answer, record).await,
-            Err(Failed { reason, again: true }) => last = reason,
-            Err(Failed { reason, again: false }) => break Err(reason),
+            Err(Failed {
+                reason,
+                again: true,
+            }) => last = reason,
+            Err(Failed {
+                reason,
+                again: false,
+            }) => break Err(reason),
         }
     };
     if record.attempts > 1 {
@@ -83,7 +99,12 @@ impl<'a> Trial<'a> {
     fn next(&mut self, attempts: u32) -> Option<(Arc<Endpoint>, bool)> {
         let allowed = attempts < self.route.retry.attempts.max(1);
         let other = allowed
-            .then(|| self.scene.worker.pick(self.pool, self.hash, &self.tried).cloned())
+            .then(|| {
+                self.scene
+                    .worker
+                    .pick(self.pool, self.hash, &self.tried)
+                    .cloned()
+            })
             .flatten();
         if let Some(endpoint) = other {
             self.tried.insert(endpoint.id);
@@ -105,19 +126,40 @@ impl<'a> Trial<'a> {
             Ok(up) => up,
             Err(reason) => {
                 self.failed(endpoint, reason, began);
-                return Err(Failed { reason, again: true });
+                return Err(Failed {
+                    reason,
+                    again: true,
+                });
             }
         };
-        forward::request(&mut up.output, self.request, self.scene.conn, self.route, &endpoint.name);
+        forward::request(
+            &mut up.output,
+            self.request,
+            self.scene.conn,
+            self.route,
+            &endpoint.name,
+        );
         let mut upload = Upload::new(self.request, &up);
         let mut watch = Watch::new(self.scene.alarm, self.limits(record));
         match self.head(client, &mut up, &mut upload, &mut watch).await {
             Ok(head) => {
                 record.backend_took = began.elapsed();
                 let shard = &self.scene.worker.shard;
-                shard.attempt(self.pool.id, endpoint, Some(head.status), record.backend_took);
+                shard.attempt(
+                    self.pool.id,
+                    endpoint,
+                    Some(head.status),
+                    record.backend_took,
+                );
                 let endpoint = endpoint.clone();
-                Ok(Answer { endpoint, _entered: entered, up, upload, watch, head })
+                Ok(Answer {
+                    endpoint,
+                    _entered: entered,
+                    up,
+                    upload,
+                    watch,
+                    head,
+                })
             }
             Err(fault) => {
                 self.failed(endpoint, fault.reason, began);
@@ -125,12 +167,19 @@ impl<'a> Trial<'a> {
                 if again && fault.reason == Reason::StaleConnection {
                     self.stale = Some(endpoint.clone());
                 }
-                Err(Failed { reason: fault.reason, again })
+                Err(Failed {
+                    reason: fault.reason,
+                    again,
+                })
             }
         }
     }
 
-    async fn connection(&self, endpoint: &Arc<Endpoint>, fresh: bool) -> Result<Connection, Reason> {
+    async fn connection(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        fresh: bool,
+    ) -> Result<Connection, Reason> {
         // What cannot be sent twice asks the kernel whether the connection still stands.
         let certain = self.request.framing != Framing::None || !self.request.is_idempotent();
         if !fresh {
@@ -140,7 +189,10 @@ impl<'a> Trial<'a> {
         }
         let began = Instant::now();
         let up = upstream::connect(endpoint, self.pool.connect_timeout, self.scene.alarm).await?;
-        self.scene.worker.shard.connect(self.pool.id, endpoint, began.elapsed());
+        self.scene
+            .worker
+            .shard
+            .connect(self.pool.id, endpoint, began.elapsed());
         Ok(up)
     }
 
@@ -168,10 +220,16 @@ impl<'a> Trial<'a> {
             let head = relay::head(client, up, upload, watch, to_head).await?;
             match head.status {
                 101 if self.request.upgrade.is_some() => return Ok(head),
-                101 => return Err(Fault { reason: Reason::BadResponse, answered: true }),
+                101 => {
+                    return Err(Fault {
+                        reason: Reason::BadResponse,
+                        answered: true,
+                    });
+                }
                 100..200 => {
                     if client.takes_interim() {
-                        let lines = respond::fields(&head, up.input.filled(), &self.route.response_headers);
+                        let lines =
+                            respond::fields(&head, up.input.filled(), &self.route.response_headers);
                         client.interim(&outgoing(&head, up, &lines, Framing::None, false));
                     }
                     up.input.consume(head.length);
@@ -179,16 +237,25 @@ impl<'a> Trial<'a> {
                 _ => return Ok(head),
             }
         }
-        Err(Fault { reason: Reason::BadResponse, answered: true })
+        Err(Fault {
+            reason: Reason::BadResponse,
+            answered: true,
+        })
     }
 
     fn failed(&self, endpoint: &Arc<Endpoint>, reason: Reason, began: Instant) {
         if reason.side() != Side::Endpoint {
             return;
         }
-        self.scene.worker.shard.attempt(self.pool.id, endpoint, None, began.elapsed());
+        self.scene
+            .worker
+            .shard
+            .attempt(self.pool.id, endpoint, None, began.elapsed());
         if reason != Reason::StaleConnection {
-            self.scene.worker.events.send(Event::EndpointFailed { endpoint: endpoint.clone(), reason });
+            self.scene.worker.events.send(Event::EndpointFailed {
+                endpoint: endpoint.clone(),
+                reason,
+            });
         }
     }
 
@@ -220,21 +287,33 @@ impl<'a> Trial<'a> {
         drop(lines);
         up.input.consume(head.length);
         let mut download = Download::new(framing);
-        let outcome =
-            relay::body(client, up, &mut answer.upload, &mut download, &mut answer.watch).await;
+        let outcome = relay::body(
+            client,
+            up,
+            &mut answer.upload,
+            &mut download,
+            &mut answer.watch,
+        )
+        .await;
         record.response_bytes = download.bytes;
         outcome.inspect_err(|reason| self.cut_short(&answer.endpoint, *reason))?;
         let clean = answer.upload.done && !answer.upload.broken && answer.up.input.is_empty();
         if answer.head.keep_alive && clean && !self.scene.worker.is_draining() {
             let keep = self.pool.idle_timeout;
-            self.scene.worker.upstreams.put(answer.endpoint.id, answer.up, keep);
+            self.scene
+                .worker
+                .upstreams
+                .put(answer.endpoint.id, answer.up, keep);
         }
         Ok(Ended::Complete)
     }
 
     fn cut_short(&self, endpoint: &Arc<Endpoint>, reason: Reason) {
         if reason.side() == Side::Endpoint {
-            self.scene.worker.events.send(Event::EndpointFailed { endpoint: endpoint.clone(), reason });
+            self.scene.worker.events.send(Event::EndpointFailed {
+                endpoint: endpoint.clone(),
+                reason,
+            });
         }
     }
 
@@ -246,7 +325,11 @@ impl<'a> Trial<'a> {
     ) -> Result<Ended, Reason> {
         let (head, up) = (&answer.head, &mut answer.up);
         let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
-        let protocol = self.request.upgrade.map(|span| self.request.get(span)).unwrap_or_default();
+        let protocol = self
+            .request
+            .upgrade
+            .map(|span| self.request.get(span))
+            .unwrap_or_default();
         lines.push((b"Connection", b"Upgrade"));
         lines.push((b"Upgrade", protocol));
         client.interim(&outgoing(head, up, &lines, Framing::None, false));
@@ -279,7 +362,9 @@ fn outgoing<'o>(
         phrase: head.phrase.in_bytes(up.input.filled()),
         fields: lines,
         framing,
-        content_length: head.content_length.filter(|_| !matches!(head.status, 100..200 | 204)),
+        content_length: head
+            .content_length
+            .filter(|_| !matches!(head.status, 100..200 | 204)),
         close,
     }
 }

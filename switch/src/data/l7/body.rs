@@ -64,7 +64,11 @@ impl Decoder {
             Framing::Chunked => State::ChunkSize,
             Framing::Close => State::Close,
         };
-        Self { state, extensions: 0, trailers: Vec::new() }
+        Self {
+            state,
+            extensions: 0,
+            trailers: Vec::new(),
+        }
     }
 
     /// Whether the body is complete.
@@ -102,7 +106,9 @@ impl Decoder {
                 _ if buffer.is_empty() => return Ok(Part::NeedMore),
                 State::Close => return Ok(Part::Content(buffer.len())),
                 State::Length(n) | State::ChunkData(n) => {
-                    return Ok(Part::Content(usize::try_from(n).map_or(buffer.len(), |n| n.min(buffer.len()))));
+                    return Ok(Part::Content(
+                        usize::try_from(n).map_or(buffer.len(), |n| n.min(buffer.len())),
+                    ));
                 }
                 State::ChunkSize => {
                     let Some(line) = line(buffer.filled(), CHUNK_LINE)? else {
@@ -115,7 +121,11 @@ impl Decoder {
                     }
                     let taken = line.len() + 2;
                     buffer.consume(taken);
-                    self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
+                    self.state = if size == 0 {
+                        State::Trailers
+                    } else {
+                        State::ChunkData(size)
+                    };
                 }
                 State::ChunkEnd => match buffer.filled() {
                     [b'\r', b'\n', ..] => {
@@ -154,7 +164,10 @@ impl Decoder {
     }
 
     fn trailer(&mut self, line: &[u8]) -> Result<(), Malformed> {
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(Malformed)?;
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or(Malformed)?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if !field::is_token(name) || !field::is_value(value) {
             return Err(Malformed);
@@ -175,9 +188,21 @@ impl Decoder {
 pub fn may_trail(name: &[u8]) -> bool {
     let known = field::Known::of(name);
     let control = [
-        &b"authorization"[..], b"cache-control", b"content-encoding", b"content-range",
-        b"content-type", b"max-forwards", b"range", b"set-cookie", b"age", b"expires", b"location",
-        b"retry-after", b"vary", b"pragma", b"www-authenticate",
+        &b"authorization"[..],
+        b"cache-control",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"max-forwards",
+        b"range",
+        b"set-cookie",
+        b"age",
+        b"expires",
+        b"location",
+        b"retry-after",
+        b"vary",
+        b"pragma",
+        b"www-authenticate",
     ];
     known == field::Known::Other && !control.iter().any(|word| name.eq_ignore_ascii_case(word))
         || name.eq_ignore_ascii_case(b"date")
@@ -199,12 +224,18 @@ fn line(bytes: &[u8], limit: usize) -> Result<Option<&[u8]>, Malformed> {
 
 /// Size and bytes of extension of a size line.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), Malformed> {
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
     if digits == 0 || digits > 16 {
         return Err(Malformed);
     }
     let (number, extension) = line.split_at(digits);
-    let spaces = extension.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let spaces = extension
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
     let extension = &extension[spaces..];
     if !extension.is_empty() && (extension[0] != b';' || !field::is_value(extension)) {
         return Err(Malformed);
@@ -212,10 +243,17 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), Malformed> {
     let mut size = 0u64;
     for digit in number {
         let digit = char::from(*digit).to_digit(16).ok_or(Malformed)?;
-        size = size.checked_mul(16).and_then(|n| n.checked_add(u64::from(digit))).ok_or(Malformed)?;
+        size = size
+            .checked_mul(16)
+            .and_then(|n| n.checked_add(u64::from(digit)))
+            .ok_or(Malformed)?;
     }
     // No body is that long; sums of such numbers would overflow elsewhere.
-    if size > 1 << 60 { Err(Malformed) } else { Ok((size, extension.len())) }
+    if size > 1 << 60 {
+        Err(Malformed)
+    } else {
+        Ok((size, extension.len()))
+    }
 }
 
 #[cfg(test)]
@@ -250,7 +288,8 @@ mod tests {
 
     #[test]
     fn chunks_are_joined_however_they_are_cut() {
-        let input = b"5;a=\"b\"\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\nGET";
+        let input =
+            b"5;a=\"b\"\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\nGET";
         for step in 1..input.len() {
             let (content, trailers, rest) = decode(input, step).expect("well-formed");
             assert_eq!(content, b"hello world");
@@ -277,7 +316,11 @@ mod tests {
             b"0\r\nbad trailer\r\n\r\n",
         ] {
             for step in [1, 3, 1000] {
-                assert!(decode(input, step).is_err(), "{:?}", String::from_utf8_lossy(input));
+                assert!(
+                    decode(input, step).is_err(),
+                    "{:?}",
+                    String::from_utf8_lossy(input)
+                );
             }
         }
     }

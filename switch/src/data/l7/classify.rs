@@ -37,7 +37,10 @@ struct Findings {
 
 impl Findings {
     fn new() -> Self {
-        Self { class: Class::Compliant, reason: Reason::Ambiguous }
+        Self {
+            class: Class::Compliant,
+            reason: Reason::Ambiguous,
+        }
     }
 
     fn add(&mut self, class: Class, reason: Reason) {
@@ -52,10 +55,7 @@ impl Findings {
 ///
 /// # Errors
 /// The reason for which it is refused under this setting.
-pub fn request(
-    tokens: Tokens,
-    mut bytes: Buffer,
-    desync: Desync) -> Result<RequestHead, Reason> {
+pub fn request(tokens: Tokens, mut bytes: Buffer, desync: Desync) -> Result<RequestHead, Reason> {
     let mut found = Findings::new();
     line_ends(&tokens, bytes.filled(), &mut found);
     let (target, target_authority) = target(&tokens, bytes.filled(), &mut found)?;
@@ -95,7 +95,9 @@ pub fn request(
 fn line_ends(tokens: &Tokens, all: &[u8], found: &mut Findings) {
     let starts = tokens.fields.iter().map(|field| field.name.start());
     let ends = all.len() >= 4 && all.ends_with(b"\r\n\r\n");
-    let plain = starts.into_iter().all(|start| start >= 2 && &all[start - 2..start] == b"\r\n");
+    let plain = starts
+        .into_iter()
+        .all(|start| start >= 2 && &all[start - 2..start] == b"\r\n");
     if !plain || !ends {
         found.add(Class::Ambiguous, Reason::BadRequest);
     }
@@ -134,7 +136,10 @@ fn target(
     if target.len() > TARGET_LIMIT {
         return Err(Reason::UriTooLong);
     }
-    if target.iter().any(|byte| !(0x21..0x7f).contains(byte) || *byte == b'#') {
+    if target
+        .iter()
+        .any(|byte| !(0x21..0x7f).contains(byte) || *byte == b'#')
+    {
         found.add(Class::Severe, Reason::BadRequest);
     }
     let method = tokens.method.in_bytes(all);
@@ -163,21 +168,24 @@ fn target(
 }
 
 fn scheme_length(target: &[u8]) -> Option<usize> {
-    [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
-        let start = target.get(..scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then_some(scheme.len())
-    })
+    [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find_map(|scheme| {
+            let start = target.get(..scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(scheme.len())
+        })
 }
 
 /// The one authority that both target and Host agree on (RFC 9112 3.2).
-fn authority(
-    tokens: &Tokens,
-    all: &[u8],
-    in_target: Option<Span>,
-    found: &mut Findings,
-) -> Span {
-    let mut hosts = tokens.fields.iter().filter(|field| field.known == Known::Host);
-    let (first, more) = (hosts.next().map(|field| field.value), hosts.next().is_some());
+fn authority(tokens: &Tokens, all: &[u8], in_target: Option<Span>, found: &mut Findings) -> Span {
+    let mut hosts = tokens
+        .fields
+        .iter()
+        .filter(|field| field.known == Known::Host);
+    let (first, more) = (
+        hosts.next().map(|field| field.value),
+        hosts.next().is_some(),
+    );
     if more || (first.is_none() && tokens.version == Version::Http11) {
         found.add(Class::Severe, Reason::BadRequest);
     }
@@ -188,7 +196,10 @@ fn authority(
     }
     match (first, in_target) {
         (Some(host), Some(target)) => {
-            if !host.in_bytes(all).eq_ignore_ascii_case(target.in_bytes(all)) {
+            if !host
+                .in_bytes(all)
+                .eq_ignore_ascii_case(target.in_bytes(all))
+            {
                 found.add(Class::Ambiguous, Reason::Ambiguous);
             }
             target
@@ -202,28 +213,38 @@ fn authority(
 pub fn is_authority(bytes: &[u8]) -> bool {
     let (host, port) = split_port(bytes);
     let port_fits = port.is_none_or(|port| {
-        port.len() <= 5 && port.iter().all(u8::is_ascii_digit) && (port.is_empty() || fits_u16(port))
+        port.len() <= 5
+            && port.iter().all(u8::is_ascii_digit)
+            && (port.is_empty() || fits_u16(port))
     });
     let host_fits = match host {
         [b'[', inner @ .., b']'] => {
             !inner.is_empty()
-                && inner.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+                && inner
+                    .iter()
+                    .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
         }
         [] => bytes.is_empty(),
-        name => name.iter().all(|b| {
-            b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)
-        }),
+        name => name
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)),
     };
     host_fits && port_fits
 }
 
 fn fits_u16(digits: &[u8]) -> bool {
-    digits.iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0')) <= 65535
+    digits
+        .iter()
+        .fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+        <= 65535
 }
 
 /// Host and port of an authority.
 pub fn split_port(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let after = bytes.iter().rposition(|byte| *byte == b']').map_or(0, |at| at + 1);
+    let after = bytes
+        .iter()
+        .rposition(|byte| *byte == b']')
+        .map_or(0, |at| at + 1);
     match bytes[after..].iter().position(|byte| *byte == b':') {
         Some(at) => (&bytes[..after + at], Some(&bytes[after + at + 1..])),
         None => (bytes, None),
@@ -243,7 +264,11 @@ fn request_framing(tokens: &Tokens, all: &[u8], found: &mut Findings) -> Framing
                     found.add(Class::Severe, Reason::BadRequest);
                 } else if !value.eq_ignore_ascii_case(b"chunked") {
                     let lists_chunked = field::list_has(value, b"chunked");
-                    let reason = if lists_chunked { Reason::UnknownCoding } else { Reason::BadRequest };
+                    let reason = if lists_chunked {
+                        Reason::UnknownCoding
+                    } else {
+                        Reason::BadRequest
+                    };
                     found.add(Class::Severe, reason);
                 }
             }
@@ -282,7 +307,9 @@ fn content_length(value: &[u8]) -> Option<(u64, bool)> {
         if part.is_empty() || part.len() > 18 || !part.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let n = part.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let n = part
+            .iter()
+            .fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
         if number.is_some_and(|before| before != n) {
             return None;
         }
@@ -300,21 +327,31 @@ struct Connection {
 impl Connection {
     fn read(tokens: &Tokens, all: &[u8]) -> Self {
         let (mut close, mut keep, mut upgrade) = (false, false, false);
-        for field in tokens.fields.iter().filter(|field| field.known == Known::Connection) {
+        for field in tokens
+            .fields
+            .iter()
+            .filter(|field| field.known == Known::Connection)
+        {
             for member in field::members(field.value.in_bytes(all)) {
                 close |= member.eq_ignore_ascii_case(b"close");
                 keep |= member.eq_ignore_ascii_case(b"keep-alive");
                 upgrade |= member.eq_ignore_ascii_case(b"upgrade");
             }
         }
-        let wanted = tokens.fields.iter().find(|field| field.known == Known::Upgrade);
+        let wanted = tokens
+            .fields
+            .iter()
+            .find(|field| field.known == Known::Upgrade);
         let is_h11 = tokens.version == Version::Http11;
         Self {
             keep_alive: !close && (is_h11 || keep),
             upgrade: wanted.map(|field| field.value).filter(|value| {
                 let protocol = value.in_bytes(all);
                 // h2c is no tunnel for us to lay: the client goes on in HTTP/1.1.
-                upgrade && is_h11 && field::is_token(protocol) && !protocol.eq_ignore_ascii_case(b"h2c")
+                upgrade
+                    && is_h11
+                    && field::is_token(protocol)
+                    && !protocol.eq_ignore_ascii_case(b"h2c")
             }),
         }
     }
@@ -323,8 +360,16 @@ impl Connection {
 /// Whether the client waits for 100 (RFC 9110 10.1.1).
 fn expectation(tokens: &Tokens, all: &[u8], found: &mut Findings) -> bool {
     let mut expects = false;
-    for field in tokens.fields.iter().filter(|field| field.known == Known::Expect) {
-        if field.value.in_bytes(all).eq_ignore_ascii_case(b"100-continue") {
+    for field in tokens
+        .fields
+        .iter()
+        .filter(|field| field.known == Known::Expect)
+    {
+        if field
+            .value
+            .in_bytes(all)
+            .eq_ignore_ascii_case(b"100-continue")
+        {
             expects = true;
         } else {
             found.add(Class::Severe, Reason::ExpectationFailed);
@@ -344,11 +389,7 @@ fn method(tokens: &Tokens, all: &[u8], found: &mut Findings) {
 ///
 /// # Errors
 /// [`Reason::BadResponse`] when a strict reader would not take it.
-pub fn response(
-    mut head: ResponseHead,
-    all: &[u8],
-    to_head: bool,
-) -> Result<ResponseHead, Reason> {
+pub fn response(mut head: ResponseHead, all: &[u8], to_head: bool) -> Result<ResponseHead, Reason> {
     let mut chunked = false;
     let (mut close, mut keep) = (false, false);
     for field in &head.fields {
@@ -400,12 +441,19 @@ mod tests {
     fn parse(text: &str, desync: Desync) -> Result<RequestHead, Reason> {
         let mut buffer = Buffer::new();
         buffer.extend(text.as_bytes());
-        let limits = Limits { bytes: 65536, fields: 100, desync };
+        let limits = Limits {
+            bytes: 65536,
+            fields: 100,
+            desync,
+        };
         parse::request(&mut buffer, &limits).map(|head| head.expect("a whole head"))
     }
 
     fn strict(rest: &str) -> Result<RequestHead, Reason> {
-        parse(&format!("POST / HTTP/1.1\r\nHost: h\r\n{rest}\r\n"), Desync::Strict)
+        parse(
+            &format!("POST / HTTP/1.1\r\nHost: h\r\n{rest}\r\n"),
+            Desync::Strict,
+        )
     }
 
     #[test]
@@ -466,7 +514,10 @@ mod tests {
 
     #[test]
     fn an_absolute_target_becomes_origin_form() {
-        let head = parse("GET http://a/x?y HTTP/1.1\r\nHost: a\r\n\r\n", Desync::Strict);
+        let head = parse(
+            "GET http://a/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
+            Desync::Strict,
+        );
         assert_eq!(head.expect("accepted").target(), b"/x?y");
     }
 
@@ -484,7 +535,10 @@ mod tests {
     fn http10_closes_unless_it_asks_to_stay() {
         let closes = parse("GET / HTTP/1.0\r\n\r\n", Desync::Strict).expect("accepted");
         assert!(!closes.keep_alive);
-        let stays = parse("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", Desync::Strict);
+        let stays = parse(
+            "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+            Desync::Strict,
+        );
         assert!(stays.expect("accepted").keep_alive);
     }
 }

@@ -11,7 +11,10 @@ pub struct Span {
 impl Span {
     /// From one byte offset to another. Heads are far below 4 GiB.
     pub fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// Where `part` lies within `whole`; `part` must be a slice of `whole`.
@@ -26,7 +29,9 @@ impl Span {
 
     /// The bytes meant.
     pub fn in_bytes(self, whole: &[u8]) -> &[u8] {
-        whole.get(self.start as usize..self.end as usize).unwrap_or(&[])
+        whole
+            .get(self.start as usize..self.end as usize)
+            .unwrap_or(&[])
     }
 
     /// The first byte's offset.
@@ -58,7 +63,9 @@ pub fn list_has(list: &[u8], member: &[u8]) -> bool {
 
 /// The members of a comma-separated list, without white space and empty ones (RFC 9110 5.6.1).
 pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    list.split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
 }
 
 /// Whether these bytes are a token (RFC 9110 5.6.2).
@@ -72,7 +79,9 @@ fn is_tchar(byte: u8) -> bool {
 
 /// Whether these bytes may stand in a field value: no control byte but the tab (RFC 9110 5.5).
 pub fn is_value(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    bytes
+        .iter()
+        .all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
 }
 
 macro_rules! known {

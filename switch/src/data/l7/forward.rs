@@ -14,13 +14,22 @@ use crate::route;
 use crate::snapshot::Route;
 
 /// Writes the head for a backend of this name into `out`.
-pub fn request(out: &mut Buffer, request: &RequestHead, conn: &ConnInfo, route: &Route, backend: &str) {
+pub fn request(
+    out: &mut Buffer,
+    request: &RequestHead,
+    conn: &ConnInfo,
+    route: &Route,
+    backend: &str,
+) {
     request_line(out, request, route);
     let edits = &route.request_headers;
     host(out, request, edits, backend);
     let trusted = conn.is_trusted();
     let mut seen = Forwarded::default();
-    let lists = request.fields.iter().any(|field| field.known == Known::Connection);
+    let lists = request
+        .fields
+        .iter()
+        .any(|field| field.known == Known::Connection);
     for line in &request.fields {
         let (name, value) = (request.get(line.name), request.get(line.value));
         let passes = match line.known {
@@ -47,7 +56,12 @@ pub fn request(out: &mut Buffer, request: &RequestHead, conn: &ConnInfo, route: 
     }
     framing(out, request);
     identity(out, request, conn, edits, &seen);
-    for (name, value) in edits.set.iter().chain(&edits.add).filter(|(name, _)| name != "host") {
+    for (name, value) in edits
+        .set
+        .iter()
+        .chain(&edits.add)
+        .filter(|(name, _)| name != "host")
+    {
         field(out, name.as_bytes(), value.as_bytes());
     }
     out.extend(b"\r\n");
@@ -81,14 +95,19 @@ fn request_line(out: &mut Buffer, request: &RequestHead, route: &Route) {
 
 /// The target after the route's rewrite; the query stays.
 fn rewritten(target: &[u8], rewrite: &Rewrite, prefixes: &[String]) -> Vec<u8> {
-    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let end = target
+        .iter()
+        .position(|byte| *byte == b'?')
+        .unwrap_or(target.len());
     let (path, query) = target.split_at(end);
     let mut new = match rewrite {
         Rewrite::Path(path) => path.clone().into_bytes(),
         Rewrite::Prefix(prefix) => {
             let path = std::str::from_utf8(path).unwrap_or("/");
             let path = route::normalize(path);
-            let matched = prefixes.iter().find(|prefix| route::has_prefix(&path, prefix));
+            let matched = prefixes
+                .iter()
+                .find(|prefix| route::has_prefix(&path, prefix));
             let rest = &path[matched.map_or(0, String::len)..];
             [prefix.trim_end_matches('/').as_bytes(), rest.as_bytes()].concat()
         }
@@ -125,13 +144,22 @@ fn framing(out: &mut Buffer, request: &RequestHead) {
         field(out, b"Connection", b"Upgrade");
         field(out, b"Upgrade", request.get(protocol));
     }
-    if request.values(Known::Te).any(|te| field::list_has(te, b"trailers")) {
+    if request
+        .values(Known::Te)
+        .any(|te| field::list_has(te, b"trailers"))
+    {
         field(out, b"Connection", b"TE");
         field(out, b"TE", b"trailers");
     }
     if let Some(left) = request.values(Known::MaxForwards).next() {
-        let left = std::str::from_utf8(left).ok().and_then(|text| text.parse::<u32>().ok());
-        number(out, b"Max-Forwards", u64::from(left.unwrap_or(0).saturating_sub(1)));
+        let left = std::str::from_utf8(left)
+            .ok()
+            .and_then(|text| text.parse::<u32>().ok());
+        number(
+            out,
+            b"Max-Forwards",
+            u64::from(left.unwrap_or(0).saturating_sub(1)),
+        );
     }
 }
 
@@ -143,7 +171,12 @@ fn identity(
     seen: &Forwarded<'_>,
 ) {
     if !edited(edits, b"x-forwarded-for") {
-        list(out, b"X-Forwarded-For", &seen.chain, conn.peer_text.as_bytes());
+        list(
+            out,
+            b"X-Forwarded-For",
+            &seen.chain,
+            conn.peer_text.as_bytes(),
+        );
     }
     if !seen.proto && !edited(edits, b"x-forwarded-proto") {
         field(out, b"X-Forwarded-Proto", conn.scheme.as_bytes());
@@ -163,8 +196,14 @@ fn identity(
 }
 
 fn edited(edits: &HeaderEdits, name: &[u8]) -> bool {
-    edits.remove.iter().any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
-        || edits.set.iter().any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
+    edits
+        .remove
+        .iter()
+        .any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
+        || edits
+            .set
+            .iter()
+            .any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
 }
 
 /// `name: before, before, last`.
@@ -212,10 +251,16 @@ pub fn client_of(request: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -> IpAd
     if !is_trusted(&peer) {
         return peer;
     }
-    let chain: Vec<_> = request.values(Known::XForwardedFor).flat_map(field::members).collect();
+    let chain: Vec<_> = request
+        .values(Known::XForwardedFor)
+        .flat_map(field::members)
+        .collect();
     let mut client = peer;
     for entry in chain.iter().rev() {
-        let Some(ip) = std::str::from_utf8(entry).ok().and_then(|text| text.parse().ok()) else {
+        let Some(ip) = std::str::from_utf8(entry)
+            .ok()
+            .and_then(|text| text.parse().ok())
+        else {
             break;
         };
         client = ip;
@@ -238,7 +283,10 @@ mod tests {
         assert_eq!(rewritten(b"/api?y", &strip, &prefixes), b"/?y");
         let moved = Rewrite::Prefix("/v2".into());
         assert_eq!(rewritten(b"/api/x", &moved, &prefixes), b"/v2/x");
-        assert_eq!(rewritten(b"/a?b", &Rewrite::Path("/new".into()), &[]), b"/new?b");
+        assert_eq!(
+            rewritten(b"/a?b", &Rewrite::Path("/new".into()), &[]),
+            b"/new?b"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::client::{Client, Outgoing};
 use super::forward::{decimal, field};
 use super::head::{Framing, RequestHead, Version};
 use super::parse::{self, Limits};
-use super::respond::{self, Lines, Local};
+use super::respond::{self, Local};
 use super::{ConnInfo, Ended, Scene, exchange};
 use crate::data::buffer::{Buffer, LARGE, SMALL};
 use crate::data::stream::Stream;
@@ -97,14 +97,22 @@ async fn turn(
     input: &mut Buffer,
 ) -> Next {
     let snapshot = worker.snapshots.load();
-    let listener = snapshot.listener(conn.listener.id).unwrap_or(&conn.listener);
+    let listener = snapshot
+        .listener(conn.listener.id)
+        .unwrap_or(&conn.listener);
     let request = match head(alarm, stream, input, listener).await {
         Ok(Some(request)) => request,
         Ok(None) => return Next::Close,
         Err(reason) => return refuse(worker, listener, alarm, stream, reason).await,
     };
     let mut client = H1::new(stream, input, &request);
-    let scene = Scene { worker, conn, listener, alarm, snapshot: &snapshot };
+    let scene = Scene {
+        worker,
+        conn,
+        listener,
+        alarm,
+        snapshot: &snapshot,
+    };
     let ended = exchange(&scene, &mut client, &request).await;
     client.next(ended)
 }
@@ -171,12 +179,24 @@ async fn refuse(
         response_bytes: 0,
     });
     let answer = Local::error(reason);
-    let (date, mut lines) = (respond::date(), Lines::new());
+    let date = respond::date();
+    let lines = answer.lines(&date);
     let mut output = Buffer::new();
-    write_head(&mut output, &answer.outgoing(&date, &mut lines, true), Coding::Length, Version::Http11);
+    write_head(
+        &mut output,
+        &answer.outgoing(&lines, true),
+        Coding::Length,
+        Version::Http11,
+    );
     output.extend(answer.body.as_bytes());
-    let sent = alarm.within(LINGER, poll_fn(|cx| output.poll_write_to(cx, stream))).await;
-    if matches!(sent, Ok(Ok(()))) { Next::Linger } else { Next::Close }
+    let sent = alarm
+        .within(LINGER, poll_fn(|cx| output.poll_write_to(cx, stream)))
+        .await;
+    if matches!(sent, Ok(Ok(()))) {
+        Next::Linger
+    } else {
+        Next::Close
+    }
 }
 
 /// Ends the sending side and reads on for a moment: bytes that arrive at a closed socket make the
@@ -233,7 +253,9 @@ struct H1<'a> {
 impl<'a> H1<'a> {
     fn new(stream: &'a mut Stream, input: &'a mut Buffer, request: &RequestHead) -> Self {
         let trailers = request.values(super::field::Known::Te);
-        let wants_trailers = trailers.into_iter().any(|te| super::field::list_has(te, b"trailers"));
+        let wants_trailers = trailers
+            .into_iter()
+            .any(|te| super::field::list_has(te, b"trailers"));
         Self {
             stream,
             input,
@@ -281,7 +303,11 @@ impl<'a> H1<'a> {
 impl Client for H1<'_> {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, Reason>> {
         loop {
-            match self.decoder.part(self.input).map_err(|_| Reason::BadRequest)? {
+            match self
+                .decoder
+                .part(self.input)
+                .map_err(|_| Reason::BadRequest)?
+            {
                 Part::NeedMore => {
                     let long = self.decoder.remaining() > SMALL as u64;
                     let want = match (self.input.is_empty(), long) {
@@ -339,7 +365,10 @@ impl Client for H1<'_> {
             Framing::Chunked | Framing::Close => Coding::Chunked,
         };
         self.keep_alive &= !head.close && self.coding != Coding::Close;
-        let head = Outgoing { close: !self.keep_alive, ..*head };
+        let head = Outgoing {
+            close: !self.keep_alive,
+            ..*head
+        };
         write_head(&mut self.output, &head, self.coding, self.version);
         self.begun = true;
         Ok(())

@@ -47,16 +47,21 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
     let alarm = worker.timer.alarm();
     let io = Replay { input, stream };
     let handshake = builder.handshake::<_, Bytes>(io);
-    let Ok(Ok(connection)) = alarm.within(conn.listener.policy.timeouts.head, handshake).await else {
+    let Ok(Ok(connection)) = alarm
+        .within(conn.listener.policy.timeouts.head, handshake)
+        .await
+    else {
         return;
     };
     drop(alarm);
     streams(worker, Rc::new(conn), connection).await;
 }
 
-
-
-async fn streams(worker: Rc<Worker>, conn: Rc<ConnInfo>, mut connection: Connection<Replay, Bytes>) {
+async fn streams(
+    worker: Rc<Worker>,
+    conn: Rc<ConnInfo>,
+    mut connection: Connection<Replay, Bytes>,
+) {
     let alarm = worker.timer.alarm();
     let idle = conn.listener.policy.timeouts.idle;
     let active = Rc::new(Cell::new(0usize));
@@ -121,7 +126,9 @@ async fn one(
     };
     let alarm = worker.timer.alarm();
     let snapshot = worker.snapshots.load();
-    let listener = snapshot.listener(conn.listener.id).unwrap_or(&conn.listener);
+    let listener = snapshot
+        .listener(conn.listener.id)
+        .unwrap_or(&conn.listener);
     let mut client = H2 {
         body,
         content: Bytes::new(),
@@ -132,7 +139,13 @@ async fn one(
         ended: false,
         bytes: 0,
     };
-    let scene = Scene { worker, conn, listener, alarm: &alarm, snapshot: &snapshot };
+    let scene = Scene {
+        worker,
+        conn,
+        listener,
+        alarm: &alarm,
+        snapshot: &snapshot,
+    };
     if exchange(&scene, &mut client, &request).await == Ended::Broken {
         client.reset();
     }
@@ -182,11 +195,18 @@ fn head(parts: &http::request::Parts, ended: bool) -> Result<RequestHead, Reason
     if !cookies.is_empty() {
         // Cookie crumbs become one field again (RFC 9113 8.2.3).
         let (name, value) = (write(b"cookie"), write(&cookies.join(&b"; "[..])));
-        fields.push(Field { name, value, known: Known::Cookie });
+        fields.push(Field {
+            name,
+            value,
+            known: Known::Cookie,
+        });
     }
     let framing = framing(parts, ended)?;
     check(&bytes, target, &fields)?;
-    let expects = parts.headers.get("expect").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let expects = parts
+        .headers
+        .get("expect")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     Ok(RequestHead {
         bytes,
         method,
@@ -203,8 +223,15 @@ fn head(parts: &http::request::Parts, ended: bool) -> Result<RequestHead, Reason
 
 /// `:authority`, or Host where there is none; both must agree (RFC 9113 8.3.1).
 fn authority(parts: &http::request::Parts) -> Result<&[u8], Reason> {
-    let pseudo = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let mut hosts = parts.headers.get_all("host").iter().map(HeaderValue::as_bytes);
+    let pseudo = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let mut hosts = parts
+        .headers
+        .get_all("host")
+        .iter()
+        .map(HeaderValue::as_bytes);
     let (host, more) = (hosts.next(), hosts.next().is_some());
     let authority = pseudo.or(host).unwrap_or_default();
     let agree = host.is_none_or(|host| host.eq_ignore_ascii_case(authority));
@@ -217,7 +244,11 @@ fn authority(parts: &http::request::Parts) -> Result<&[u8], Reason> {
 fn framing(parts: &http::request::Parts, ended: bool) -> Result<Framing, Reason> {
     let mut lengths = parts.headers.get_all("content-length").iter();
     let length = lengths.next().map(|value| {
-        value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| text.parse::<u64>().ok())
+        value
+            .to_str()
+            .ok()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse::<u64>().ok())
     });
     match (length, lengths.next()) {
         (_, Some(_)) | (Some(None), _) => Err(Reason::BadRequest),
@@ -234,14 +265,21 @@ fn check(bytes: &Buffer, target: Span, fields: &Fields) -> Result<(), Reason> {
     let all = bytes.filled();
     let target = target.in_bytes(all);
     let target_fits = matches!(target, [b'/', ..] | b"*")
-        && target.iter().all(|byte| (0x21..0x7f).contains(byte) && *byte != b'#');
+        && target
+            .iter()
+            .all(|byte| (0x21..0x7f).contains(byte) && *byte != b'#');
     let fields_fit = fields.iter().all(|field| {
-        super::field::is_token(field.name.in_bytes(all)) && super::field::is_value(field.value.in_bytes(all))
+        super::field::is_token(field.name.in_bytes(all))
+            && super::field::is_value(field.value.in_bytes(all))
     });
     if target.len() > classify::TARGET_LIMIT {
         return Err(Reason::UriTooLong);
     }
-    if target_fits && fields_fit { Ok(()) } else { Err(Reason::BadRequest) }
+    if target_fits && fields_fit {
+        Ok(())
+    } else {
+        Err(Reason::BadRequest)
+    }
 }
 
 /// The client's side of one stream.
@@ -337,7 +375,9 @@ impl Client for H2 {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, content: &[u8]) -> Poll<Result<usize, Reason>> {
-        let Some(send) = &mut self.send else { return Poll::Ready(Err(Reason::Internal)) };
+        let Some(send) = &mut self.send else {
+            return Poll::Ready(Err(Reason::Internal));
+        };
         if self.ended {
             return Poll::Ready(Ok(content.len()));
         }
@@ -399,7 +439,9 @@ fn response(head: &Outgoing<'_>) -> Response<()> {
     fields.reserve(head.fields.len() + 1);
     for (name, value) in head.fields {
         // Both were checked when they were parsed; the library has rules of its own on top.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
             fields.append(name, value);
         }
     }
@@ -412,9 +454,13 @@ fn response(head: &Outgoing<'_>) -> Response<()> {
 fn trailer_fields(lines: &[u8]) -> http::HeaderMap {
     let mut fields = http::HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
             fields.append(name, value);
         }
     }
@@ -466,11 +512,17 @@ impl tokio::io::AsyncWrite for Replay {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         std::pin::Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -75,8 +75,13 @@ impl RequestHead {
 
     /// Whether the method is safe to send again (RFC 9110 9.2.2).
     pub fn is_idempotent(&self) -> bool {
-        matches!(self.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE")
-            || self.fields.iter().any(|field| field.known == Known::IdempotencyKey)
+        matches!(
+            self.method(),
+            b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE"
+        ) || self
+            .fields
+            .iter()
+            .any(|field| field.known == Known::IdempotencyKey)
     }
 
     /// The values of all fields of one kind.
@@ -89,7 +94,8 @@ impl RequestHead {
 
     /// Whether a `Connection` field names this field.
     pub fn connection_lists(&self, name: &[u8]) -> bool {
-        self.values(Known::Connection).any(|list| super::field::list_has(list, name))
+        self.values(Known::Connection)
+            .any(|list| super::field::list_has(list, name))
     }
 }
 

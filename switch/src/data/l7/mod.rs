@@ -32,7 +32,7 @@ use self::body::Part;
 use self::client::Client;
 use self::head::RequestHead;
 use self::record::Record;
-use self::respond::{Lines, Local};
+use self::respond::Local;
 use self::view::View;
 use super::timer::Alarm;
 use super::worker::Worker;
@@ -58,7 +58,11 @@ pub struct ConnInfo {
 impl ConnInfo {
     /// Whether what the peer says of its own clients is believed.
     pub fn is_trusted(&self) -> bool {
-        self.listener.policy.trusted.iter().any(|net| net.contains(&self.peer))
+        self.listener
+            .policy
+            .trusted
+            .iter()
+            .any(|net| net.contains(&self.peer))
     }
 }
 
@@ -114,7 +118,14 @@ async fn answer<C: Client>(
 ) -> Result<Ended, Reason> {
     let listener = &scene.listener.policy;
     if let Some(redirect) = &listener.redirect {
-        return local(scene, client, request, &Local::redirect(redirect, request), record).await;
+        return local(
+            scene,
+            client,
+            request,
+            &Local::redirect(redirect, request),
+            record,
+        )
+        .await;
     }
     let client_ip = forward::client_of(request, scene.conn.peer, &listener.trusted);
     let view = View::new(request, client_ip, &listener.name);
@@ -133,7 +144,14 @@ async fn answer<C: Client>(
             attempt::forward(scene, client, request, &view, route, pool, record).await
         }
         Action::Redirect(redirect) => {
-            local(scene, client, request, &Local::redirect(redirect, request), record).await
+            local(
+                scene,
+                client,
+                request,
+                &Local::redirect(redirect, request),
+                record,
+            )
+            .await
         }
         Action::Respond(respond) => {
             local(scene, client, request, &Local::fixed(respond), record).await
@@ -170,8 +188,9 @@ async fn local<C: Client>(
 ) -> Result<Ended, Reason> {
     // A body that is not wanted is not waited for: its connection ends.
     let close = must_close(scene, client, request);
-    let (date, mut lines) = (respond::date(), Lines::new());
-    client.begin(request, &answer.outgoing(&date, &mut lines, close))?;
+    let date = respond::date();
+    let lines = answer.lines(&date);
+    client.begin(request, &answer.outgoing(&lines, close))?;
     record.status = answer.status;
     let wanted = request.method() != b"HEAD" && !matches!(answer.status, 204 | 304);
     let mut left = if wanted { answer.body.as_bytes() } else { &[] };
@@ -184,7 +203,11 @@ async fn local<C: Client>(
         client.poll_finish(cx, &[])
     });
     let limit = scene.listener.policy.timeouts.idle;
-    scene.alarm.within(limit, sent).await.map_err(|_| Reason::ClientStalled)??;
+    scene
+        .alarm
+        .within(limit, sent)
+        .await
+        .map_err(|_| Reason::ClientStalled)??;
     Ok(Ended::Complete)
 }
 
@@ -192,6 +215,9 @@ async fn local<C: Client>(
 fn must_close<C: Client>(scene: &Scene<'_>, client: &mut C, request: &RequestHead) -> bool {
     let mut noop = std::task::Context::from_waker(std::task::Waker::noop());
     let body_left = request.framing != head::Framing::None
-        && !matches!(client.poll_body(&mut noop), std::task::Poll::Ready(Ok(Part::End)));
+        && !matches!(
+            client.poll_body(&mut noop),
+            std::task::Poll::Ready(Ok(Part::End))
+        );
     !request.keep_alive || body_left || scene.worker.is_draining()
 }

@@ -68,7 +68,9 @@ fn tokenise(bytes: &[u8], limits: &Limits) -> Result<Option<Tokens>, Reason> {
     let mut lines = [const { MaybeUninit::uninit() }; 64];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut lines) {
-        Ok(httparse::Status::Complete(length)) => collect(&request, bytes, length, limits).map(Some),
+        Ok(httparse::Status::Complete(length)) => {
+            collect(&request, bytes, length, limits).map(Some)
+        }
         Ok(httparse::Status::Partial) => Ok(None),
         Err(httparse::Error::TooManyHeaders) => tokenise_long(bytes, limits),
         Err(error) => Err(refusal(error)),
@@ -80,7 +82,9 @@ fn tokenise_long(bytes: &[u8], limits: &Limits) -> Result<Option<Tokens>, Reason
     let mut lines = vec![httparse::EMPTY_HEADER; limits.fields.max(64) + 1];
     let mut request = httparse::Request::new(&mut lines);
     match request.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => collect(&request, bytes, length, limits).map(Some),
+        Ok(httparse::Status::Complete(length)) => {
+            collect(&request, bytes, length, limits).map(Some)
+        }
         Ok(httparse::Status::Partial) => Ok(None),
         Err(error) => Err(refusal(error)),
     }
@@ -101,7 +105,11 @@ fn collect(
         length,
         method: Span::of(method, bytes),
         target: Span::of(target, bytes),
-        version: if request.version == Some(0) { Version::Http10 } else { Version::Http11 },
+        version: if request.version == Some(0) {
+            Version::Http10
+        } else {
+            Version::Http11
+        },
         fields: fields(request.headers, bytes),
     })
 }
@@ -170,7 +178,9 @@ fn response_of(
     let head = ResponseHead {
         length,
         status: response.code.unwrap_or_default(),
-        phrase: response.reason.map_or(Span::default(), |phrase| Span::of(phrase.as_bytes(), bytes)),
+        phrase: response
+            .reason
+            .map_or(Span::default(), |phrase| Span::of(phrase.as_bytes(), bytes)),
         fields: fields(response.headers, bytes),
         is_http10: response.version == Some(0),
         ..ResponseHead::default()

@@ -99,7 +99,9 @@ impl Upload {
                 Part::Content(n) => {
                     self.waits_for_client = false;
                     let n = ready!(self.pass(cx, client, up, n));
-                    let Some(n) = n else { return Poll::Ready(Ok(self.give_up())) };
+                    let Some(n) = n else {
+                        return Poll::Ready(Ok(self.give_up()));
+                    };
                     client.took(n);
                     self.bytes += n as u64;
                     if self.bytes > max_body {
@@ -174,22 +176,27 @@ pub struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// A watch that is not running yet.
     pub fn new(alarm: &'a Alarm, limits: Limits) -> Self {
-        Self { alarm, limits, progress: 0 }
-    }
-
-    /// The limits watched over.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+        Self {
+            alarm,
+            limits,
+            progress: 0,
+        }
     }
 
     fn start(&mut self, after: Duration) {
         let now = Instant::now();
-        let left = self.limits.total.map(|total| total.saturating_duration_since(now));
-        self.alarm.set(now, left.map_or(after, |left| left.min(after)));
+        let left = self
+            .limits
+            .total
+            .map(|total| total.saturating_duration_since(now));
+        self.alarm
+            .set(now, left.map_or(after, |left| left.min(after)));
     }
 
     fn total_passed(&self) -> bool {
-        self.limits.total.is_some_and(|total| Instant::now() >= total)
+        self.limits
+            .total
+            .is_some_and(|total| Instant::now() >= total)
     }
 
     /// Checks on the request's body: its client must keep the rate.
@@ -259,7 +266,11 @@ pub async fn head<C: Client>(
 ) -> Result<ResponseHead, Fault> {
     let mut seen = 0;
     watch.progress = upload.bytes;
-    watch.start(if upload.done || upload.patient { watch.limits.response } else { WINDOW });
+    watch.start(if upload.done || upload.patient {
+        watch.limits.response
+    } else {
+        WINDOW
+    });
     poll_fn(|cx| {
         if !upload.done {
             match upload.poll(cx, client, up, watch.limits.max_body) {
@@ -310,7 +321,11 @@ fn poll_head(
                 return Poll::Ready(Err(Fault::new(Reason::ResponseHeadTooLarge, true)));
             }
         }
-        let want = if up.input.is_empty() { SMALL } else { SMALL / 2 };
+        let want = if up.input.is_empty() {
+            SMALL
+        } else {
+            SMALL / 2
+        };
         match ready!(up.input.poll_read_from(cx, &mut up.stream, want)) {
             Ok(0) | Err(_) if up.reused && *seen == 0 => {
                 return Poll::Ready(Err(Fault::new(Reason::StaleConnection, false)));
@@ -335,7 +350,12 @@ impl Download {
     /// A response whose head was taken off the connection's input.
     pub fn new(framing: Framing) -> Self {
         let decoder = Decoder::new(framing);
-        Self { decoder, bytes: 0, waits_for_client: false, finishing: false }
+        Self {
+            decoder,
+            bytes: 0,
+            waits_for_client: false,
+            finishing: false,
+        }
     }
 
     fn poll<C: Client>(
@@ -346,7 +366,11 @@ impl Download {
     ) -> Poll<Result<(), Reason>> {
         while !self.finishing {
             self.waits_for_client = false;
-            match self.decoder.part(&mut up.input).map_err(|_| Reason::BadResponse)? {
+            match self
+                .decoder
+                .part(&mut up.input)
+                .map_err(|_| Reason::BadResponse)?
+            {
                 Part::Content(n) => {
                     self.waits_for_client = true;
                     let n = ready!(client.poll_send(cx, &up.input.filled()[..n]))?;
@@ -368,7 +392,11 @@ impl Download {
         client: &mut C,
         up: &mut Connection,
     ) -> Poll<Result<(), Reason>> {
-        let want = if self.decoder.remaining() > SMALL as u64 { LARGE } else { SMALL };
+        let want = if self.decoder.remaining() > SMALL as u64 {
+            LARGE
+        } else {
+            SMALL
+        };
         let want = if up.input.is_empty() { want } else { SMALL / 2 };
         match up.input.poll_read_from(cx, &mut up.stream, want) {
             Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(())),

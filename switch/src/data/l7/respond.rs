@@ -18,7 +18,10 @@ pub type Lines<'a> = SmallVec<[(&'a [u8], &'a [u8]); 32]>;
 
 /// The fields of a backend's response that the client gets.
 pub fn fields<'a>(head: &ResponseHead, bytes: &'a [u8], edits: &'a HeaderEdits) -> Lines<'a> {
-    let lists = head.fields.iter().any(|field| field.known == Known::Connection);
+    let lists = head
+        .fields
+        .iter()
+        .any(|field| field.known == Known::Connection);
     let mut lines = Lines::new();
     for line in &head.fields {
         let (name, value) = (line.name.in_bytes(bytes), line.value.in_bytes(bytes));
@@ -41,8 +44,14 @@ fn connection_lists(head: &ResponseHead, bytes: &[u8], name: &[u8]) -> bool {
 }
 
 fn is_edited(edits: &HeaderEdits, name: &[u8]) -> bool {
-    edits.remove.iter().any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
-        || edits.set.iter().any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
+    edits
+        .remove
+        .iter()
+        .any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
+        || edits
+            .set
+            .iter()
+            .any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
 }
 
 /// An answer that the switch makes itself.
@@ -60,8 +69,11 @@ impl Local {
     /// The answer to a request that could not be served. It names no inner address.
     pub fn error(reason: Reason) -> Self {
         let status = reason.status();
-        let proxy_status =
-            format!("pointsman; error={}; details=\"{}\"", reason.proxy_error(), reason.word());
+        let proxy_status = format!(
+            "pointsman; error={}; details=\"{}\"",
+            reason.proxy_error(),
+            reason.word()
+        );
         let mut fields = vec![
             ("Content-Type", "text/plain; charset=utf-8".to_owned()),
             ("Proxy-Status", proxy_status),
@@ -70,9 +82,16 @@ impl Local {
             fields.push(("Retry-After", "1".to_owned()));
         }
         if status == 405 {
-            fields.push(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned()));
+            fields.push((
+                "Allow",
+                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned(),
+            ));
         }
-        Self { status, fields, body: format!("{status} {}\n", phrase(status)) }
+        Self {
+            status,
+            fields,
+            body: format!("{status} {}\n", phrase(status)),
+        }
     }
 
     /// The answer of a route's `respond`.
@@ -97,21 +116,38 @@ impl Local {
             .replace("{path}", path)
             .replace("{query}", query)
             .replace("{uri}", target);
-        Self { status: redirect.status, fields: vec![("Location", location)], body: String::new() }
+        Self {
+            status: redirect.status,
+            fields: vec![("Location", location)],
+            body: String::new(),
+        }
+    }
+
+    /// Its fields for sending.
+    pub fn lines<'a>(&'a self, date: &'a str) -> Lines<'a> {
+        let mut lines = Lines::new();
+        lines.push((b"Date", date.as_bytes()));
+        lines.extend(
+            self.fields
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+        );
+        lines
     }
 
     /// Its head for sending.
-    pub fn outgoing<'a>(&'a self, date: &'a str, lines: &'a mut Lines<'a>, close: bool) -> Outgoing<'a> {
-        lines.push((b"Date", date.as_bytes()));
-        let fields = self.fields.iter();
-        lines.extend(fields.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    pub fn outgoing<'a>(&self, lines: &'a [(&'a [u8], &'a [u8])], close: bool) -> Outgoing<'a> {
         let length = self.body.len() as u64;
         let bodiless = matches!(self.status, 204 | 304);
         Outgoing {
             status: self.status,
             phrase: phrase(self.status).as_bytes(),
             fields: lines,
-            framing: if length == 0 || bodiless { Framing::None } else { Framing::Length(length) },
+            framing: if length == 0 || bodiless {
+                Framing::None
+            } else {
+                Framing::Length(length)
+            },
             content_length: (!bodiless).then_some(length),
             close,
         }

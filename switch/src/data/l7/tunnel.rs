@@ -61,8 +61,18 @@ pub async fn run(
     alarm: &Alarm,
     idle: Duration,
 ) -> Moved {
-    let mut up = Way { buffer: client.1, ended: false, closed: false, moved: 0 };
-    let mut down = Way { buffer: backend.1, ended: false, closed: false, moved: 0 };
+    let mut up = Way {
+        buffer: client.1,
+        ended: false,
+        closed: false,
+        moved: 0,
+    };
+    let mut down = Way {
+        buffer: backend.1,
+        ended: false,
+        closed: false,
+        moved: 0,
+    };
     let (client, backend) = (client.0, backend.0);
     let mut seen = None;
     poll_fn(|cx| {
@@ -86,5 +96,8 @@ pub async fn run(
         Poll::Pending
     })
     .await;
-    Moved { up: up.moved, down: down.moved }
+    Moved {
+        up: up.moved,
+        down: down.moved,
+    }
 }

@@ -31,12 +31,24 @@ impl<'a> View<'a> {
             None => (target, None),
         };
         let (host, _) = classify::split_port(head.get(head.authority));
-        Self { head, host: lower(text(host)), path: route::normalize(path), query, client, listener }
+        Self {
+            head,
+            host: lower(text(host)),
+            path: route::normalize(path),
+            query,
+            client,
+            listener,
+        }
     }
 
-    /// The client's address.
-    pub fn client_ip(&self) -> IpAddr {
-        self.client
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        let mut cookies = self
+            .head
+            .values(Known::Cookie)
+            .flat_map(route::cookie::cookies);
+        cookies
+            .find(|(given, _)| *given == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// The hash of what the pool hashes by, if the request has it.
@@ -48,8 +60,10 @@ impl<'a> View<'a> {
             }),
             HashBy::Path => Some(hash_bytes(self.path.as_bytes())),
             HashBy::Header(name) => self.header(name).next().map(hash_bytes),
-            HashBy::Cookie(name) => route::cookie(self, name).map(hash_bytes),
-            HashBy::Query(name) => route::query_value(self.query?, name).map(|value| hash_bytes(value.as_bytes())),
+            HashBy::Cookie(name) => self.cookie(name).map(hash_bytes),
+            HashBy::Query(name) => route::query::parameters(self.query?)
+                .find(|(given, _)| *given == name.as_bytes())
+                .map(|(_, value)| hash_bytes(value)),
         }
     }
 }
@@ -77,7 +91,10 @@ impl RequestView for View<'_> {
         self.head.fields.iter().filter_map(move |field| {
             let hit = field.known == known
                 && (known != Known::Other
-                    || self.head.get(field.name).eq_ignore_ascii_case(name.as_bytes()));
+                    || self
+                        .head
+                        .get(field.name)
+                        .eq_ignore_ascii_case(name.as_bytes()));
             hit.then(|| self.head.get(field.value))
         })
     }

@@ -65,7 +65,10 @@ impl Pools {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(endpoint).or_default();
         if kept.len() < KEPT {
-            kept.push(Idle { connection, until: Instant::now() + keep });
+            kept.push(Idle {
+                connection,
+                until: Instant::now() + keep,
+            });
         }
     }
 
@@ -102,12 +105,19 @@ pub async fn connect(
             .await
             .map(|connected| connected.map(Stream::Unix)),
     };
-    let stream = stream.map_err(|_| Reason::ConnectTimeout)?.map_err(|error| refusal(&error))?;
+    let stream = stream
+        .map_err(|_| Reason::ConnectTimeout)?
+        .map_err(|error| refusal(&error))?;
     if let Stream::Tcp(tcp) = &stream {
         // Without it small requests may wait for an acknowledgement; a failure only costs time.
         let _ = tcp.set_nodelay(true);
     }
-    Ok(Connection { stream, input: Buffer::new(), output: Buffer::new(), reused: false })
+    Ok(Connection {
+        stream,
+        input: Buffer::new(),
+        output: Buffer::new(),
+        reused: false,
+    })
 }
 
 fn refusal(error: &io::Error) -> Reason {

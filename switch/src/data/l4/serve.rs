@@ -1,0 +1,128 @@
+//! A TCP listener's connection: a backend is chosen once, and bytes go both ways until the end.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pointsman_config::policy::HashBy;
+
+use super::leg::Leg;
+use super::proxy::{self, Early, Limits, Meter};
+use crate::balance::{Tried, hash_bytes};
+use crate::data::stream::Stream;
+use crate::data::upstream::{self, Connection};
+use crate::data::worker::Worker;
+use crate::endpoint::{Endpoint, InFlight};
+use crate::event::Event;
+use crate::pool::Pool;
+use crate::snapshot::ListenerSettings;
+
+/// Backends that a connection is tried on at most.
+const ATTEMPTS: usize = 3;
+
+/// Forwards a connection to a backend of the listener's pool.
+pub async fn serve(
+    worker: Rc<Worker>,
+    listener: Arc<ListenerSettings>,
+    client: Stream,
+    peer: IpAddr,
+) {
+    let snapshot = worker.snapshots.load();
+    // The pool's place is the snapshot's: a reload may have moved it since the connection came.
+    let settings = snapshot.listener(listener.id).unwrap_or(&listener);
+    let Some(pool) = settings
+        .pool
+        .and_then(|place| snapshot.pools.get(place))
+        .cloned()
+    else {
+        return client.reset();
+    };
+    drop(snapshot);
+    let Some((connection, _entered)) = Box::pin(connect(&worker, &pool, peer)).await else {
+        return client.reset();
+    };
+    let limits = Limits {
+        idle: listener.policy.timeouts.idle,
+    };
+    let meter = Bytes {
+        worker: &worker,
+        listener: listener.id,
+    };
+    let outcome = match (client, connection.stream) {
+        (Stream::Tcp(client), Stream::Tcp(up)) => {
+            proxy::forward(client, up, Early::default(), &limits, &meter).await
+        }
+        (client, up) => {
+            Box::pin(proxy::forward(
+                client,
+                up,
+                Early::default(),
+                &limits,
+                &meter,
+            ))
+            .await
+        }
+    };
+    tracing::trace!(?outcome, "a forwarded connection ended");
+}
+
+/// A connection to the first backend that takes one.
+async fn connect(
+    worker: &Worker,
+    pool: &Arc<Pool>,
+    peer: IpAddr,
+) -> Option<(Connection, InFlight)> {
+    let hash = match &pool.hash_by {
+        Some(HashBy::ClientIp) => Some(match peer {
+            IpAddr::V4(ip) => hash_bytes(&ip.octets()),
+            IpAddr::V6(ip) => hash_bytes(&ip.octets()),
+        }),
+        _ => None,
+    };
+    let alarm = worker.timer.alarm();
+    let mut tried = Tried::default();
+    while tried.len() < ATTEMPTS {
+        let endpoint: Arc<Endpoint> = worker.pick(pool, hash, &tried)?.clone();
+        tried.insert(endpoint.id);
+        let (entered, began) = (endpoint.enter(), Instant::now());
+        match upstream::connect(&endpoint, pool.connect_timeout, &alarm).await {
+            Ok(connection) => {
+                worker.shard.connect(pool.id, &endpoint, began.elapsed());
+                return Some((connection, entered));
+            }
+            Err(reason) => {
+                worker
+                    .shard
+                    .attempt(pool.id, &endpoint, None, began.elapsed());
+                worker
+                    .events
+                    .send(Event::EndpointFailed { endpoint, reason });
+            }
+        }
+    }
+    None
+}
+
+/// Bytes that pass through this program's memory anyway (TLS) are copied, all others spliced.
+impl Leg for Stream {
+    fn reset_on_drop(&self) {
+        Stream::reset_on_drop(self);
+    }
+}
+
+/// Counts bytes in the worker's shard.
+struct Bytes<'a> {
+    worker: &'a Worker,
+    listener: u32,
+}
+
+impl Meter for Bytes<'_> {
+    fn to_upstream(&self, bytes: u64) {
+        self.worker.shard.tcp_bytes(self.listener, bytes, 0);
+    }
+
+    fn to_client(&self, bytes: u64) {
+        self.worker.shard.tcp_bytes(self.listener, 0, bytes);
+    }
+}
