@@ -73,7 +73,8 @@ impl Diagnostics {
         self.errors
     }
 
-    /// Drops errors that only follow from errors of syntax: those on a line that has one.
+    /// Drops errors that probably only follow from errors of syntax: those on a line that has one,
+    /// and keys that are missing.
     pub(crate) fn drop_echoes_of_syntax_errors(&mut self) {
         let line = |place: Place| {
             let source = self.sources.get(place.source)?;
@@ -84,8 +85,10 @@ impl Diagnostics {
             .iter()
             .filter(|finding| finding.code == "syntax");
         let lines: HashSet<_> = syntax.map(|finding| line(finding.place)).collect();
-        let echo =
-            |finding: &Finding| finding.code != "syntax" && lines.contains(&line(finding.place));
+        let echo = |finding: &Finding| {
+            finding.code != "syntax"
+                && (finding.code == "missing-key" || lines.contains(&line(finding.place)))
+        };
         let kept: Vec<_> = self
             .findings
             .iter()

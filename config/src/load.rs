@@ -92,6 +92,9 @@ impl<'d> Loader<'d> {
             if let Some(help) = error.help {
                 found.help(help);
             }
+            if let Some(first) = error.first {
+                found.also(Place::new(source, first), "first defined here");
+            }
         }
         self.expand_table(&mut root);
         root
@@ -105,23 +108,31 @@ impl<'d> Loader<'d> {
 
     fn expand_node(&mut self, node: &mut Node) {
         match &mut node.value {
-            Value::String(text) => self.expand_text(node.place, text),
+            Value::String(text) => {
+                if let Some(value) = self.expand_text(node.place, text) {
+                    node.value = value;
+                }
+            }
             Value::Array(items) => items.iter_mut().for_each(|item| self.expand_node(item)),
             Value::Table(table) => self.expand_table(table),
             _ => {}
         }
     }
 
-    fn expand_text(&mut self, place: Place, text: &mut String) {
+    /// The new value; `None` when there is nothing to expand.
+    fn expand_text(&mut self, place: Place, text: &str) -> Option<Value> {
         let folder = self.diagnostics.sources.folder(place).to_owned();
         match expand(text, &folder, &|name| std::env::var(name).ok()) {
-            Ok(None) => {}
-            Ok(Some(expanded)) => {
+            Ok(expanded) => {
+                let expanded = expanded?;
                 self.digest.feed(&expanded.text);
                 self.inserted.extend(expanded.files);
-                *text = expanded.text;
+                Some(Value::String(expanded.text))
             }
-            Err(error) => self.report_reference(place, &error),
+            Err(error) => {
+                self.report_reference(place, &error);
+                Some(Value::Unset)
+            }
         }
     }
 
@@ -183,6 +194,7 @@ impl<'d> Loader<'d> {
                 matches.files
             }
             Err(message) => {
+                self.well_formed = false;
                 self.diagnostics.error(place, "bad-include", message);
                 Vec::new()
             }

@@ -1,11 +1,20 @@
 //! Checks of what belongs together, once every part is read.
 
+mod listeners;
 mod names;
+mod overlap;
+mod pools;
+mod references;
+mod routes;
 
 use crate::decode::Decoded;
 use crate::diagnostics::Diagnostics;
 
-/// Runs every check and fills in what needs the whole policy: route names, pools' use.
+/// Runs every check and fills in what needs the whole policy: the routes' names, the pools' use.
 pub(crate) fn check(decoded: &mut Decoded, d: &mut Diagnostics) {
     names::name_routes(decoded, d);
+    references::resolve(decoded, d);
+    listeners::check_listeners(decoded, d);
+    pools::check_pools(decoded, d);
+    routes::check_routes(decoded, d);
 }

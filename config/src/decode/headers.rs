@@ -60,6 +60,9 @@ fn read_fields(d: &mut Diagnostics, table: &Table) -> Vec<(String, String)> {
     for entry in &table.entries {
         let name = scalar::parsed(d, entry.key_place, &entry.key, parse_editable_field_name);
         let Value::String(text) = &entry.node.value else {
+            if entry.node.value == Value::Unset {
+                continue;
+            }
             let message = format!(
                 "the value must be a string, not {}",
                 entry.node.value.noun()

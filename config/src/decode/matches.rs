@@ -93,6 +93,9 @@ fn patterns(
     for entry in &table.entries {
         let name = scalar::parsed(d, entry.key_place, &entry.key, &parse_name);
         let Value::String(text) = &entry.node.value else {
+            if entry.node.value == Value::Unset {
+                continue;
+            }
             let message = format!(
                 "the pattern must be a string, not {}",
                 entry.node.value.noun()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::scalar;
 use crate::diagnostics::Diagnostics;
-use crate::keys::{Key, Kind, ROOT, Section, foreign_name, is_later_key};
+use crate::keys::{Key, Kind, ROOT, Section, foreign_name, later_key};
 use crate::source::{Entry, Node, Place, Table, Value, parse_literal};
 use crate::suggest::{closest, listed, quoted};
 use crate::value::Unfit;
@@ -24,6 +24,8 @@ pub(super) struct Reader<'a> {
     nested: bool,
     /// The table is `[defaults.*]` itself: nothing is required in it.
     partial: bool,
+    /// Keys that unknown keys in the table were probably meant to be.
+    meant: Vec<&'static str>,
 }
 
 /// A value that was found.
@@ -45,7 +47,7 @@ impl<'a> Reader<'a> {
         place: Place,
         own: &'a Table,
     ) -> Self {
-        let reader = Self {
+        let mut reader = Self {
             section,
             title,
             place,
@@ -53,6 +55,7 @@ impl<'a> Reader<'a> {
             base: None,
             nested: false,
             partial: false,
+            meant: Vec::new(),
         };
         reader.check_keys(d);
         reader
@@ -138,12 +141,18 @@ impl<'a> Reader<'a> {
     /// Reports a required key that is neither written nor inherited.
     pub(super) fn require(&self, d: &mut Diagnostics, name: &str) {
         let Some(key) = self.key(name) else { return };
-        if self.partial || self.find(name).is_some() {
+        if self.partial || self.find(name).is_some() || self.may_be_meant(name) {
             return;
         }
         let message = format!("{} needs `{name}`", self.title);
         d.error(self.place, "missing-key", message)
             .help(format!("for example {name} = {}", key.example));
+    }
+
+    /// Whether an unknown key in the table was probably meant to be this one: then it is not also
+    /// reported as missing.
+    pub(super) fn may_be_meant(&self, name: &str) -> bool {
+        self.meant.contains(&name)
     }
 
     pub(super) fn is_partial(&self) -> bool {
@@ -169,7 +178,7 @@ impl<'a> Reader<'a> {
             true => (None, Some(table)),
             false => (Some(table), inherited),
         };
-        let reader = Reader {
+        let mut reader = Reader {
             section,
             title: format!("`{name}` of {}", self.title),
             place: found.key_place,
@@ -177,6 +186,7 @@ impl<'a> Reader<'a> {
             base,
             nested: true,
             partial: self.partial,
+            meant: Vec::new(),
         };
         reader.check_keys(d);
         Some(reader)
@@ -196,6 +206,7 @@ impl<'a> Reader<'a> {
             base: None,
             nested: true,
             partial: true,
+            meant: Vec::new(),
         })
     }
 
@@ -310,23 +321,29 @@ impl<'a> Reader<'a> {
         key
     }
 
-    fn check_keys(&self, d: &mut Diagnostics) {
+    fn check_keys(&mut self, d: &mut Diagnostics) {
         for entry in self.own.iter().flat_map(|table| &table.entries) {
             if self.section.key(&entry.key).is_none() {
-                report_unknown_key(d, self.section, &self.title, entry);
+                let meant = report_unknown_key(d, self.section, &self.title, entry);
+                self.meant.extend(meant);
             }
         }
     }
 }
 
-/// Reports a key that the section does not have.
-fn report_unknown_key(d: &mut Diagnostics, section: &Section, title: &str, entry: &Entry) {
+/// Reports a key that the section does not have; returns the one that was probably meant.
+fn report_unknown_key(
+    d: &mut Diagnostics,
+    section: &Section,
+    title: &str,
+    entry: &Entry,
+) -> Option<&'static str> {
     let key = quoted(&entry.key);
-    if is_later_key(section.name, &entry.key) {
+    if let Some(instead_of) = later_key(section.name, &entry.key) {
         let message = format!("{key} is not supported by this version");
         d.error(entry.key_place, "not-supported", message)
             .help("leave it out for now");
-        return;
+        return instead_of;
     }
     let place = if title.is_empty() {
         String::new()
@@ -334,10 +351,9 @@ fn report_unknown_key(d: &mut Diagnostics, section: &Section, title: &str, entry
         format!(" in {title}")
     };
     let names = || section.keys.iter().map(|key| key.name);
-    let help = match (
-        foreign_name(section.name, &entry.key),
-        closest(&entry.key, names()),
-    ) {
+    let foreign = foreign_name(section.name, &entry.key);
+    let close = closest(&entry.key, names());
+    let help = match (foreign, close) {
         (Some(ours), _) => format!("write `{ours}`"),
         (None, Some(close)) => format!("did you mean `{close}`?"),
         (None, None) => format!("allowed here: {}", listed(names())),
@@ -348,6 +364,7 @@ fn report_unknown_key(d: &mut Diagnostics, section: &Section, title: &str, entry
         format!("unknown key {key}{place}"),
     )
     .help(help);
+    foreign.or(close)
 }
 
 /// The built-in default of a key.

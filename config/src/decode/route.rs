@@ -49,8 +49,8 @@ pub(super) fn route(d: &mut Diagnostics, reader: &Reader<'_>) -> Placed<Route, R
 
 /// The one of `pool`, `redirect` and `respond` that is there.
 fn action_key<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Option<Found<'a>> {
-    let found = ["pool", "redirect", "respond"].map(|name| reader.find_own(name));
-    let mut found = found.into_iter().flatten();
+    let actions = ["pool", "redirect", "respond"];
+    let mut found = actions.into_iter().filter_map(|name| reader.find_own(name));
     let first = found.next();
     match first {
         None if !reader.is_partial() => {

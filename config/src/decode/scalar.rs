@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::diagnostics::Diagnostics;
-use crate::keys::{Key, Kind};
+use crate::keys::{Key, Kind, foreign_word};
 use crate::source::{Node, Place, Value};
 use crate::suggest::{closest, listed, quoted};
 use crate::value::{
@@ -79,11 +79,12 @@ pub(super) fn word(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<&'stat
     }
     let message = format!("{} is not a value of `{}`", quoted(written), key.name);
     let list = format!("allowed: {}", listed(allowed()));
-    d.error(node.place, "unknown-value", message)
-        .help(match closest(written, allowed()) {
+    d.error(node.place, "unknown-value", message).help(
+        match foreign_word(key.name, written).or_else(|| closest(written, allowed())) {
             Some(word) => format!("did you mean `{word}`? ({list})"),
             None => list,
-        });
+        },
+    );
     None
 }
 

@@ -97,3 +97,39 @@ pub fn foreign_name(section: &str, key: &str) -> Option<&'static str> {
         .find(|(at, foreign, _)| *at == section && *foreign == key);
     found.map(|(_, _, ours)| *ours)
 }
+
+/// Words that other products use as values: key, foreign word, our word.
+const FOREIGN_WORDS: &[(&str, &str, &str)] = &[
+    ("balance", "roundrobin", "round-robin"),
+    ("balance", "rr", "round-robin"),
+    ("balance", "wrr", "round-robin"),
+    ("balance", "leastconn", "least-request"),
+    ("balance", "least_conn", "least-request"),
+    ("balance", "least-conn", "least-request"),
+    ("balance", "least_con", "least-request"),
+    ("balance", "least-connections", "least-request"),
+    ("balance", "p2c", "least-request"),
+    ("balance", "source", "hash"),
+    ("balance", "ip_hash", "hash"),
+    ("balance", "ip-hash", "hash"),
+    ("balance", "ring_hash", "hash"),
+    ("balance", "maglev", "hash"),
+    ("hash", "ip", "client-ip"),
+    ("hash", "source", "client-ip"),
+    ("hash", "uri", "path"),
+    ("protocol", "https", "http"),
+    ("protocol", "http1", "http"),
+    ("protocol", "http2", "http"),
+    ("protocol", "h2", "http"),
+    ("protocol", "grpc", "http"),
+    ("protocol", "tls", "tcp"),
+];
+
+/// What a word that another product would have as the value of this key is called here.
+pub fn foreign_word(key: &str, word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let found = FOREIGN_WORDS
+        .iter()
+        .find(|(at, foreign, _)| *at == key && *foreign == word);
+    found.map(|(_, _, ours)| *ours)
+}

@@ -1,25 +1,30 @@
-/// Keys of the language that this version does not carry out yet: section and key.
-const LATER: &[(&str, &str)] = &[
-    ("", "contact"),
-    ("", "tls"),
-    ("listener", "protocols"),
-    ("route", "split"),
-    ("route", "limit"),
-    ("route", "mirror"),
-    ("retry", "budget"),
-    ("retry", "on"),
-    ("pool", "sticky"),
-    ("pool", "eject"),
-    ("pool", "slow_start"),
-    ("pool", "forward"),
-    ("pool", "panic"),
-    ("pool", "queue"),
-    ("pool", "discover"),
-    ("pool", "tls"),
-    ("backend", "backup"),
+/// Keys of the language that this version does not carry out yet: section, key, and the key of this
+/// version that it takes the place of, if any.
+const LATER: &[(&str, &str, Option<&str>)] = &[
+    ("", "contact", None),
+    ("", "tls", None),
+    ("listener", "protocols", None),
+    ("route", "split", Some("pool")),
+    ("route", "limit", None),
+    ("route", "mirror", None),
+    ("retry", "budget", None),
+    ("retry", "on", None),
+    ("pool", "sticky", None),
+    ("pool", "eject", None),
+    ("pool", "slow_start", None),
+    ("pool", "forward", None),
+    ("pool", "panic", None),
+    ("pool", "queue", None),
+    ("pool", "discover", Some("backends")),
+    ("pool", "tls", None),
+    ("backend", "backup", None),
 ];
 
-/// Whether the key belongs to the language but not yet to this version.
-pub fn is_later_key(section: &str, key: &str) -> bool {
-    LATER.contains(&(section, key))
+/// Whether the key belongs to the language but not yet to this version; inside, the key of this
+/// version that it takes the place of.
+pub fn later_key(section: &str, key: &str) -> Option<Option<&'static str>> {
+    let found = LATER
+        .iter()
+        .find(|(at, later, _)| *at == section && *later == key);
+    found.map(|(_, _, instead_of)| *instead_of)
 }

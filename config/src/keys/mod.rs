@@ -10,8 +10,8 @@ mod top;
 
 use std::time::Duration;
 
-pub use former::foreign_name;
-pub use later::is_later_key;
+pub use former::{foreign_name, foreign_word};
+pub use later::later_key;
 pub use listener::LISTENER;
 pub use pool::POOL;
 pub use route::ROUTE;
@@ -285,7 +285,6 @@ impl Format {
 
 const ZERO: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -7,6 +8,9 @@ use super::{Problem, Report, Severity};
 /// The widest stretch of a line that an excerpt shows, in characters.
 const WINDOW: usize = 160;
 
+/// The lines of every file that is shown.
+type Lines<'a> = HashMap<&'a Path, Vec<&'a str>>;
+
 pub(super) fn render(report: &Report, color: bool) -> String {
     let renderer = if color {
         Renderer::styled()
@@ -14,8 +18,13 @@ pub(super) fn render(report: &Report, color: bool) -> String {
         Renderer::plain()
     };
     let mut text = String::new();
+    let lines: Lines<'_> = report
+        .texts
+        .iter()
+        .map(|(path, text)| (path.as_path(), text.lines().collect()))
+        .collect();
     for problem in &report.problems {
-        text.push_str(&render_problem(report, problem, &renderer));
+        text.push_str(&render_problem(&lines, problem, &renderer));
         text.push_str("\n\n");
     }
     text.push_str(&report.summary());
@@ -23,7 +32,7 @@ pub(super) fn render(report: &Report, color: bool) -> String {
     text
 }
 
-fn render_problem(report: &Report, problem: &Problem, renderer: &Renderer) -> String {
+fn render_problem(lines: &Lines<'_>, problem: &Problem, renderer: &Renderer) -> String {
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -37,7 +46,7 @@ fn render_problem(report: &Report, problem: &Problem, renderer: &Renderer) -> St
         group = group.element(Origin::path(problem.file.display().to_string()));
     }
     for spot in spots {
-        group = with_excerpt(group, report, &spot);
+        group = with_excerpt(group, lines, &spot);
     }
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
@@ -72,12 +81,11 @@ fn spots(problem: &Problem) -> Vec<Spot<'_>> {
     first.into_iter().chain(second).collect()
 }
 
-fn with_excerpt<'a>(group: Group<'a>, report: &Report, spot: &Spot<'a>) -> Group<'a> {
+fn with_excerpt<'a>(group: Group<'a>, lines: &Lines<'_>, spot: &Spot<'a>) -> Group<'a> {
     let path = spot.file.display().to_string();
-    let line = report
-        .texts
+    let line = lines
         .get(spot.file)
-        .and_then(|text| text.lines().nth(spot.line - 1));
+        .and_then(|lines| lines.get(spot.line - 1));
     let Some(line) = line else {
         return group.element(Origin::path(path).line(spot.line).char_column(spot.column));
     };

@@ -52,6 +52,8 @@ pub(crate) enum Value {
     Datetime(String),
     Array(Vec<Node>),
     Table(Table),
+    /// A string of which a variable is not set; that is reported already.
+    Unset,
 }
 
 impl Value {
@@ -65,6 +67,7 @@ impl Value {
             Self::Datetime(_) => "a date or time",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
+            Self::Unset => "nothing",
         }
     }
 

@@ -54,7 +54,7 @@ pub fn format_size(bytes: u64) -> String {
 /// The unit that `mb`, `M`, `Mib` and the like probably mean.
 fn lookalike(unit: &str) -> Option<&'static str> {
     let first = unit.chars().next()?.to_ascii_uppercase();
-    let rest = unit[1..].to_ascii_lowercase();
+    let rest = unit.get(1..)?.to_ascii_lowercase();
     let known = UNITS.iter().find(|(name, _)| name.starts_with(first))?;
     matches!(rest.as_str(), "" | "b" | "ib").then_some(known.0)
 }

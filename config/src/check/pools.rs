@@ -1,0 +1,39 @@
+use std::collections::HashMap;
+
+use crate::decode::{Decoded, Placed, PoolPlaces};
+use crate::diagnostics::Diagnostics;
+use crate::policy::Pool;
+
+/// Looks at what the backends of one pool have to do with each other.
+pub(super) fn check_pools(decoded: &Decoded, d: &mut Diagnostics) {
+    for pool in &decoded.pools {
+        check_twins(pool, d);
+        check_weights(pool, d);
+    }
+}
+
+fn check_twins(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
+    let mut addresses = HashMap::new();
+    let mut names = HashMap::new();
+    for (backend, place) in pool.item.backends.iter().zip(&pool.places.backends) {
+        if let Some(first) = addresses.insert(&backend.addr, *place) {
+            let message = format!("the pool `{}` has this backend twice", pool.item.name);
+            d.error(*place, "duplicate-backend", message)
+                .also(first, "first here")
+                .help("give one backend a larger `weight` instead");
+        } else if let Some(first) = names.insert(&backend.name, *place) {
+            let message = format!("two backends are called `{}`", backend.name);
+            d.error(*place, "duplicate-name", message)
+                .also(first, "first here");
+        }
+    }
+}
+
+fn check_weights(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
+    let backends = &pool.item.backends;
+    if pool.sound && !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
+        let message = format!("no backend of the pool `{}` has a weight", pool.item.name);
+        d.error(pool.places.backends_key, "no-weight", message)
+            .help("a weight of 0 takes no new requests: let one backend have more");
+    }
+}

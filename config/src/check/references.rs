@@ -1,0 +1,132 @@
+use std::collections::{HashMap, HashSet};
+
+use crate::decode::Decoded;
+use crate::diagnostics::Diagnostics;
+use crate::policy::{Action, Balance, HashBy, Protocol};
+use crate::source::Place;
+use crate::suggest::{closest, listed, quoted};
+
+/// Names shown when nothing is close to what was written.
+const MAX_LISTED: usize = 8;
+
+/// Finds what names refer to: the pools of routes and listeners, the listeners of routes. Marks the
+/// pools that are used.
+pub(super) fn resolve(decoded: &mut Decoded, d: &mut Diagnostics) {
+    let mut used = HashSet::new();
+    resolve_pools(decoded, &mut used, d);
+    resolve_listeners(decoded, d);
+    for pool in &mut decoded.pools {
+        pool.item.used = used.contains(&pool.item.name);
+    }
+    // A pool may be named by a route that could not be read.
+    let all_sound = decoded.routes.iter().all(|route| route.sound)
+        && decoded.listeners.iter().all(|listener| listener.sound);
+    for pool in decoded
+        .pools
+        .iter()
+        .filter(|pool| all_sound && !pool.item.used)
+    {
+        let message = format!("nothing uses the pool `{}`", pool.item.name);
+        d.warning(pool.places.name, "unused-pool", message)
+            .help(format!(
+                "name it in a [[route]] with pool = \"{}\", or take it out",
+                pool.item.name
+            ));
+    }
+}
+
+fn resolve_pools(decoded: &Decoded, used: &mut HashSet<String>, d: &mut Diagnostics) {
+    let pools: HashMap<_, _> = decoded
+        .pools
+        .iter()
+        .map(|pool| (pool.item.name.as_str(), &pool.item))
+        .collect();
+    let names = || decoded.pools.iter().map(|pool| pool.item.name.as_str());
+    for route in &decoded.routes {
+        let Action::Pool(name) = &route.item.action else {
+            continue;
+        };
+        if pools.contains_key(name.as_str()) {
+            used.insert(name.clone());
+        } else if !name.is_empty() || route.sound {
+            report_unknown(d, route.places.action, "pool", name, names());
+        }
+    }
+    for listener in &decoded.listeners {
+        let Protocol::Tcp { pool: name } = &listener.item.protocol else {
+            continue;
+        };
+        let Some(pool) = pools.get(name.as_str()) else {
+            if !name.is_empty() || listener.sound {
+                report_unknown(d, listener.places.pool, "pool", name, names());
+            }
+            continue;
+        };
+        used.insert(name.clone());
+        if let Balance::Hash(by) = &pool.balance
+            && *by != HashBy::ClientIp
+        {
+            let message = format!("the pool `{name}` hashes by what only requests have");
+            d.error(listener.places.pool, "conflicting-keys", message)
+                .help("a tcp listener's pool can hash by \"client-ip\" alone");
+        }
+    }
+}
+
+fn resolve_listeners(decoded: &Decoded, d: &mut Diagnostics) {
+    let listeners: HashMap<_, _> = decoded
+        .listeners
+        .iter()
+        .map(|listener| (listener.item.name.as_str(), &listener.item.protocol))
+        .collect();
+    for route in &decoded.routes {
+        for (name, place) in route
+            .item
+            .matches
+            .listeners
+            .iter()
+            .zip(&route.places.listeners)
+        {
+            match listeners.get(name.as_str()) {
+                Some(Protocol::Http) => {}
+                Some(Protocol::Tcp { .. }) => {
+                    let message = format!("the listener `{name}` speaks tcp and has no routes");
+                    d.error(*place, "conflicting-keys", message)
+                        .help("take it out of this route");
+                }
+                None => {
+                    let names = decoded
+                        .listeners
+                        .iter()
+                        .map(|known| known.item.name.as_str());
+                    report_unknown(d, *place, "listener", name, names);
+                }
+            }
+        }
+    }
+}
+
+fn report_unknown<'a>(
+    d: &mut Diagnostics,
+    place: Place,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) {
+    let code = if what == "pool" {
+        "unknown-pool"
+    } else {
+        "unknown-listener"
+    };
+    let found = d.error(place, code, format!("there is no {what} {}", quoted(name)));
+    if let Some(close) = closest(name, known.clone()) {
+        found.help(format!("did you mean `{close}`?"));
+        return;
+    }
+    let some: Vec<_> = known.clone().take(MAX_LISTED).collect();
+    found.help(match known.count() {
+        0 => format!("write [{what}.{name}]"),
+        count if count > MAX_LISTED => format!("there are {} and others", listed(some)),
+        _ => format!("there are {}", listed(some)),
+    });
+}
