@@ -1,1 +1,195 @@
-//! args
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+/// The switch at the front of a server cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pointsman",
+    version,
+    about = "The switch at the front of a server cluster: one address, many servers",
+    after_help = "Begin with:\n  \
+        pointsman demo                                      see it work, nothing to install\n  \
+        pointsman run --listen :8080 --backend 127.0.0.1:3000 --backend 127.0.0.1:3001\n  \
+        pointsman run pointsman.toml                        the real thing",
+    arg_required_else_help = true
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What is logged to standard error: error, warn, info, debug, or a filter such as
+    /// `info,pointsman::control=debug` [default: POINTSMAN_LOG, or info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the switch
+    Run(Run),
+    /// Say whether a policy is right, and everything that is wrong with it
+    Check(Check),
+    /// Have the running switch read its policy again
+    Reload(Reload),
+    /// Show what the running switch does
+    Status(Status),
+    /// Try it out: three web servers, a switch in front of them, live
+    Demo(Demo),
+    /// Print the JSON Schema of the policy language
+    Schema,
+    /// Print the reference of the policy language in Markdown
+    Reference,
+}
+
+/// `pointsman run`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:\n  \
+    pointsman run                                   reads ./pointsman.toml, or else \
+    /etc/pointsman/pointsman.toml\n  \
+    pointsman run shop.toml --watch                 reads it again whenever it changes\n  \
+    pointsman run --listen :8080 --backend 10.0.0.1:3000 --backend 10.0.0.2:3000\n\n\
+    Signals: HUP reads the policy again; TERM and INT finish what is under way and end, the \
+    second one ends at once.")]
+pub struct Run {
+    /// The policy
+    pub file: Option<PathBuf>,
+    /// Where clients connect, such as :8080 or 127.0.0.1:8080; instead of a file
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "backend",
+        conflicts_with = "file"
+    )]
+    pub listen: Option<String>,
+    /// A server to forward to, such as 10.0.0.1:3000; give it once for each
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "listen",
+        conflicts_with = "file"
+    )]
+    pub backend: Vec<String>,
+    /// Read the policy again whenever one of its files changes
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `pointsman check`
+#[derive(Debug, Group)]
+#[command(
+    after_help = "Exit code 0: the policy is right (there may be warnings); 1: it is not.\n\n\
+    Examples:\n  \
+    pointsman check pointsman.toml\n  \
+    pointsman check --format github pointsman.toml  annotations for a workflow"
+)]
+pub struct Check {
+    /// The policy [default: ./pointsman.toml, or /etc/pointsman/pointsman.toml]
+    pub file: Option<PathBuf>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// An array of problems
+    Json,
+    /// Workflow annotations
+    Github,
+}
+
+/// Which switch is meant.
+#[derive(Debug, Group)]
+#[group(multiple = false)]
+pub struct Target {
+    /// The policy that the switch runs with: its admin.listen is used
+    pub file: Option<PathBuf>,
+    /// The admin address, such as 127.0.0.1:9900 or unix:/run/pointsman/admin.sock
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+}
+
+/// `pointsman reload`
+#[derive(Debug, Group)]
+#[command(
+    after_help = "With --wait, exit code 0: the new policy is in force; 1: it was refused \
+    and nothing has changed."
+)]
+pub struct Reload {
+    /// Wait for the result and print it
+    #[arg(long)]
+    pub wait: bool,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `pointsman status`
+#[derive(Debug, Group)]
+pub struct Status {
+    /// Everything, as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `pointsman demo`
+#[derive(Debug, Group)]
+pub struct Demo {
+    /// End by itself after this long, such as 10s
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub time: Option<Duration>,
+    /// Where the switch listens; a free port is taken when this one is not [default: 8080]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 8080,
+        hide_default_value = true
+    )]
+    pub port: u16,
+    /// Send no requests; make them yourself
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    pointsman_config::value::parse_duration(text).map_err(|unfit| unfit.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_and_backends_exclude_each_other() {
+        let both = [
+            "pointsman",
+            "run",
+            "a.toml",
+            "--listen",
+            ":80",
+            "--backend",
+            "127.0.0.1:1",
+        ];
+        assert!(Args::try_parse_from(both).is_err());
+        assert!(Args::try_parse_from(["pointsman", "run", "--listen", ":80"]).is_err());
+        assert!(Args::try_parse_from(["pointsman", "run"]).is_ok());
+    }
+}

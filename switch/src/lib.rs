@@ -26,3 +26,4 @@ pub mod data;
 
 pub mod app;
 pub mod args;
+pub mod demo;

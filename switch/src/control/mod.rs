@@ -57,11 +57,11 @@ pub trait Listeners: Send + Sync + 'static {
     /// Takes the prepared sockets into use and closes those that are not wanted any more.
     fn commit(&self, prepared: Self::Prepared);
 
+    /// Changes the limit for client connections.
+    fn set_max_connections(&self, limit: usize);
+
     /// Every address that is listened on, with the listener's name.
     fn addresses(&self) -> Vec<(String, BindAddr)>;
-
-    /// Client connections that are open.
-    fn connections(&self) -> usize;
 }
 
 /// What the control plane starts with.

@@ -210,6 +210,8 @@ impl<L: Listeners> Reconciler<L> {
         let before = self.endpoint_ids();
         let warnings = loaded.policy.warnings.clone();
         let digest = loaded.policy.digest.clone();
+        self.listeners
+            .set_max_connections(loaded.policy.process.max_connections);
         self.state.adopt(loaded, frame);
         self.listeners.commit(prepared);
         self.stale = false;
@@ -289,13 +291,9 @@ impl<L: Listeners> Reconciler<L> {
         let Some(health) = finding.became else { return };
         if self.state.set_health(finding.endpoint, health) {
             self.stale = true;
-            let last = self
-                .state
-                .entry(finding.endpoint)
-                .and_then(|entry| entry.last.as_ref());
-            let why = last
-                .and_then(|last| last.error.as_deref())
-                .unwrap_or_default();
+            let entry = self.state.entry(finding.endpoint);
+            let last = entry.and_then(|entry| entry.last.as_ref());
+            let why = last.and_then(|last| last.error.as_deref());
             let (pool, backend) = (&endpoint.pool, &endpoint.name);
             tracing::info!(%pool, %backend, why, "backend is {}", health.word());
         }

@@ -31,7 +31,7 @@ pub struct Status {
     /// The policy in force.
     pub policy: PolicyStatus,
     /// Client connections that are open.
-    pub connections: usize,
+    pub connections: u64,
     /// Where clients connect.
     pub listeners: Vec<ListenerStatus>,
     /// The routes.
@@ -149,7 +149,11 @@ pub fn of<L: Listeners>(
         uptime: readiness.uptime().as_secs_f64(),
         state: readiness.check().err().unwrap_or("ready").to_owned(),
         policy,
-        connections: listeners.connections(),
+        connections: totals
+            .listeners
+            .iter()
+            .map(|listener| listener.connections)
+            .sum(),
         listeners: listener_statuses(&snapshot, &listeners.addresses(), &totals),
         routes: route_statuses(&snapshot, &totals),
         pools: pool_statuses(state, &snapshot),

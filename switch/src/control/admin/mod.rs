@@ -7,6 +7,7 @@
 //! | `GET /status` | the state of everything, as JSON |
 //! | `GET /metrics` | Prometheus text format |
 //! | `POST /reload` | reads the policy again; 422 with the report when it is refused |
+//! | `POST /reload?wait=no` | asks for the same; 202 at once |
 //!
 //! There is no password yet. So requests that change something are refused where other hosts can
 //! reach the socket, and on loopback the Host field must name the loopback, or else any web page

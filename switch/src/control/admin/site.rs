@@ -75,6 +75,7 @@ impl Site {
             "/ready" if get => self.ready(),
             "/metrics" if get => respond(StatusCode::OK, METRICS, self.hub.encode()),
             "/status" if get => self.status().await,
+            "/reload" if post && request.uri().query() == Some("wait=no") => self.ask_reload(),
             "/reload" if post => self.reload().await,
             "/health" | "/ready" | "/metrics" | "/status" => method_not_allowed("GET, HEAD"),
             "/reload" => method_not_allowed("POST"),
@@ -106,6 +107,11 @@ impl Site {
             Some(json) => respond(StatusCode::OK, JSON, json + "\n"),
             None => text(StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned()),
         }
+    }
+
+    fn ask_reload(&self) -> Response<Full<Bytes>> {
+        self.reloads.ask("the admin interface was asked");
+        text(StatusCode::ACCEPTED, "asked\n".to_owned())
     }
 
     async fn reload(&self) -> Response<Full<Bytes>> {

@@ -1,0 +1,33 @@
+//! The log: one line per event on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+use super::output;
+
+/// Starts the log. `level` comes from the command line; without it `POINTSMAN_LOG` counts, then
+/// `default`.
+///
+/// # Errors
+/// The level is not understood.
+pub(super) fn start(level: Option<&str>, default: &str) -> Result<(), String> {
+    let from_env = std::env::var("POINTSMAN_LOG")
+        .ok()
+        .filter(|level| !level.is_empty());
+    let level = level.or(from_env.as_deref()).unwrap_or(default);
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| format!("the log level {level:?} is not understood: {error}"))?;
+    // The journal puts a time on every line already.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::color_err())
+        .with_target(false)
+        .compact();
+    let started = if journal {
+        builder.without_time().try_init()
+    } else {
+        builder.try_init()
+    };
+    started.map_err(|error| error.to_string())
+}

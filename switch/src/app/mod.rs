@@ -1,0 +1,82 @@
+//! The composition root: the one place that knows both planes. One file per command.
+
+mod check;
+mod client;
+pub mod daemon;
+mod logging;
+pub mod output;
+mod plane;
+mod reload;
+mod run;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::args::{Args, Command};
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// As asked.
+    Ok = 0,
+    /// The policy or the request is not right.
+    Invalid = 1,
+    /// The command line is not right.
+    Usage = 2,
+    /// No running switch answers.
+    Unreachable = 3,
+    /// It would be unsafe.
+    Refused = 4,
+    /// It failed at run time.
+    Failed = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Does what the command line says.
+pub fn main(args: Args) -> Exit {
+    match args.command {
+        Command::Run(run) => {
+            if let Err(error) = logging::start(args.log.as_deref(), "info") {
+                output::error(&error);
+                return Exit::Usage;
+            }
+            run::run(run)
+        }
+        Command::Demo(demo) => {
+            if let Err(error) = logging::start(args.log.as_deref(), "error") {
+                output::error(&error);
+                return Exit::Usage;
+            }
+            crate::demo::run(demo)
+        }
+        Command::Check(check) => check::run(check),
+        Command::Reload(reload) => reload::run(reload),
+        Command::Status(status) => status::run(status),
+        Command::Schema => output::print(&pointsman_config::schema::json()),
+        Command::Reference => output::print(&pointsman_config::reference::markdown()),
+    }
+}
+
+/// Where a policy is looked for when none is named.
+const DEFAULT_FILES: [&str; 2] = ["pointsman.toml", "/etc/pointsman/pointsman.toml"];
+
+/// The named file, or the first default one that is there.
+fn policy_file(named: Option<PathBuf>) -> Option<PathBuf> {
+    let default = || {
+        DEFAULT_FILES
+            .iter()
+            .map(Path::new)
+            .find(|path| path.exists())
+    };
+    named.or_else(|| default().map(Path::to_owned))
+}
+
+const NO_FILE: &str = "there is no ./pointsman.toml and no /etc/pointsman/pointsman.toml: name a \
+                       policy file, or see `pointsman help run`";

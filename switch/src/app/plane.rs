@@ -1,0 +1,71 @@
+//! The data plane as the control plane sees it.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use pointsman_config::policy::{BindAddr, TlsFiles};
+
+use crate::control::Listeners;
+use crate::data::{self, Plane};
+use crate::snapshot::ListenerSettings;
+
+/// The data plane until it drains.
+#[derive(Debug)]
+pub(super) struct Slot(RwLock<Option<Plane>>);
+
+impl Slot {
+    pub(super) fn new(plane: Plane) -> Self {
+        Self(RwLock::new(Some(plane)))
+    }
+
+    /// Whether every worker still runs. A plane that drains is whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.with(Plane::is_whole).unwrap_or(true)
+    }
+
+    /// Takes no new connections, finishes what is under way within `limit`, and ends the workers.
+    /// Blocks; gives back how many connections were cut.
+    pub(super) fn drain(&self, limit: Duration) -> usize {
+        let plane = self
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        plane.map_or(0, |plane| plane.drain(limit))
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&Plane) -> R) -> Option<R> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(f)
+    }
+}
+
+impl Listeners for Slot {
+    type Prepared = data::Prepared;
+
+    fn tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String> {
+        data::tls::server_config(files).map_err(|error| error.to_string())
+    }
+
+    fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<data::Prepared, String> {
+        let prepared = self.with(|plane| plane.prepare(listeners));
+        prepared
+            .ok_or("the process is about to end")?
+            .map_err(|error| error.to_string())
+    }
+
+    fn commit(&self, prepared: data::Prepared) {
+        self.with(|plane| plane.commit(prepared));
+    }
+
+    fn set_max_connections(&self, limit: usize) {
+        self.with(|plane| plane.set_max_connections(limit));
+    }
+
+    fn addresses(&self) -> Vec<(String, BindAddr)> {
+        self.with(Plane::addresses).unwrap_or_default()
+    }
+}

@@ -1,0 +1,131 @@
+//! `pointsman status`
+
+use std::fmt::Write as _;
+
+use super::{Exit, client, output};
+use crate::args;
+use crate::control::status::{BackendStatus, Status};
+
+pub(super) fn run(args: args::Status) -> Exit {
+    let answer = match client::ask(&args.target, "GET", "/status") {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
+    if answer.status != 200 {
+        output::error(&format!("{}: {}", answer.status, answer.body));
+        return Exit::Failed;
+    }
+    if args.json {
+        return output::print(&answer.body);
+    }
+    match serde_json::from_str::<Status>(&answer.body) {
+        Ok(status) => output::print(&render(&status, output::color_out())),
+        Err(error) => {
+            output::error(&format!("this switch is of another version: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn render(status: &Status, color: bool) -> String {
+    let mut text = String::new();
+    let _ = head(&mut text, status);
+    for listener in &status.listeners {
+        let tls = if listener.tls { " tls" } else { "" };
+        let _ = writeln!(
+            text,
+            "listener {}  {}{tls}  {}  {} connections",
+            listener.name,
+            listener.protocol,
+            listener.addresses.join(" "),
+            listener.connections
+        );
+    }
+    for route in &status.routes {
+        let pool = route.pool.as_deref().unwrap_or("-");
+        let _ = writeln!(
+            text,
+            "route {}  -> {pool}  {} requests, {} errors, {} under way",
+            route.name, route.requests, route.errors, route.in_flight
+        );
+    }
+    for pool in &status.pools {
+        let _ = writeln!(text, "\npool {}  {}", pool.name, pool.balance);
+        let width = pool
+            .backends
+            .iter()
+            .map(|backend| backend.name.chars().count())
+            .max();
+        for backend in &pool.backends {
+            let _ = line(&mut text, backend, width.unwrap_or(0), color);
+        }
+    }
+    text
+}
+
+fn head(text: &mut String, status: &Status) -> std::fmt::Result {
+    let file = status.policy.file.as_deref().unwrap_or("the command line");
+    writeln!(
+        text,
+        "pointsman {}  {}  pid {}  up {}\npolicy {} from {file}, in force since {}\n\
+         {} connections\n",
+        status.version,
+        status.state,
+        status.pid,
+        duration(status.uptime),
+        status.policy.digest,
+        status.policy.since,
+        status.connections
+    )
+}
+
+fn line(text: &mut String, backend: &BackendStatus, width: usize, color: bool) -> std::fmt::Result {
+    let paint = match backend.state.as_str() {
+        _ if !color => "",
+        "up" => "\x1b[32m",
+        "down" => "\x1b[31m",
+        _ => "\x1b[33m",
+    };
+    let plain = if paint.is_empty() { "" } else { "\x1b[0m" };
+    write!(
+        text,
+        "  {:width$}  {paint}{:10}{plain}  weight {:4}  {:5} under way  {:9} requests",
+        backend.name, backend.state, backend.weight, backend.in_flight, backend.requests
+    )?;
+    match backend
+        .last_check
+        .as_ref()
+        .and_then(|check| check.error.as_deref())
+    {
+        Some(error) => writeln!(text, "  {error}"),
+        None => writeln!(text),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        let cases = [
+            (9.9, "9s"),
+            (61.0, "1m1s"),
+            (7322.0, "2h2m"),
+            (90_000.0, "1d1h"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}
