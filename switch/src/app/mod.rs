@@ -7,7 +7,7 @@ mod logging;
 pub mod output;
 mod plane;
 mod reload;
-mod run;
+pub(crate) mod run;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub fn main(args: Args) -> Exit {
             run::run(run)
         }
         Command::Demo(demo) => {
-            if let Err(error) = logging::start(args.log.as_deref(), "error") {
+            if let Err(error) = logging::start(args.log.as_deref(), crate::demo::log_level()) {
                 output::error(&error);
                 return Exit::Usage;
             }

@@ -131,6 +131,11 @@ impl Control {
         &self.reloads
     }
 
+    /// How the last reload ended, if there was one.
+    pub fn last_reload(&self) -> Option<reload::Outcome> {
+        self.reloads.last()
+    }
+
     /// Whether the process takes traffic.
     pub fn readiness(&self) -> &Arc<Readiness> {
         &self.readiness
@@ -154,7 +159,7 @@ impl Drop for Control {
 fn spawn_all<L: Listeners>(
     setup: Setup<L>,
     reloads: Reloads,
-    requests: mpsc::Receiver<reload::Request>,
+    requests: reload::Inbox,
     readiness: Arc<Readiness>,
 ) {
     let Setup {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Listeners;
 use super::reconcile::{Applied, Desk};
@@ -27,12 +27,20 @@ pub struct Request {
 
 /// Asks for reloads.
 #[derive(Debug, Clone)]
-pub struct Reloads(mpsc::Sender<Request>);
+pub struct Reloads {
+    requests: mpsc::Sender<Request>,
+    last: watch::Receiver<Option<Outcome>>,
+}
 
 impl Reloads {
     /// Asks for a reload and does not wait. When many wait already, one of them will do.
     pub fn ask(&self, cause: &'static str) {
-        let _ = self.0.try_send(Request { cause, reply: None });
+        let _ = self.requests.try_send(Request { cause, reply: None });
+    }
+
+    /// How the last reload ended, if there was one.
+    pub fn last(&self) -> Option<Outcome> {
+        self.last.borrow().clone()
     }
 
     /// Reloads.
@@ -45,15 +53,42 @@ impl Reloads {
             cause,
             reply: Some(reply),
         };
-        self.0.send(request).await.map_err(|_| Refused::Ending)?;
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| Refused::Ending)?;
         answer.await.map_err(|_| Refused::Ending)?
     }
 }
 
+/// The requests that wait, and where outcomes are told.
+#[derive(Debug)]
+pub struct Inbox {
+    requests: mpsc::Receiver<Request>,
+    last: watch::Sender<Option<Outcome>>,
+}
+
+impl Inbox {
+    /// The next request.
+    pub async fn next(&mut self) -> Option<Request> {
+        self.requests.recv().await
+    }
+}
+
 /// A new channel of requests.
-pub fn channel() -> (Reloads, mpsc::Receiver<Request>) {
-    let (sender, receiver) = mpsc::channel(CAPACITY);
-    (Reloads(sender), receiver)
+pub fn channel() -> (Reloads, Inbox) {
+    let (sender, requests) = mpsc::channel(CAPACITY);
+    let (tell, last) = watch::channel(None);
+    (
+        Reloads {
+            requests: sender,
+            last,
+        },
+        Inbox {
+            requests,
+            last: tell,
+        },
+    )
 }
 
 /// The task that reloads, one at a time.
@@ -84,13 +119,14 @@ impl Worker {
     }
 
     /// Runs until nobody can ask any more.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(first) = requests.recv().await {
+    pub async fn run(mut self, mut inbox: Inbox) {
+        while let Some(first) = inbox.next().await {
             let mut together = vec![first];
-            while let Ok(next) = requests.try_recv() {
+            while let Ok(next) = inbox.requests.try_recv() {
                 together.push(next);
             }
             let outcome = self.reload(together[0].cause).await;
+            inbox.last.send_replace(Some(outcome.clone()));
             for reply in together.into_iter().filter_map(|request| request.reply) {
                 let _ = reply.send(outcome.clone());
             }

@@ -113,9 +113,9 @@ mod tests {
         std::fs::write(&new, "b").expect("written");
         std::fs::rename(&new, &file).expect("renamed");
         let wait = Duration::from_secs(5);
-        let first = tokio::time::timeout(wait, requests.recv()).await;
+        let first = tokio::time::timeout(wait, requests.next()).await;
         assert!(first.expect("a request in time").is_some());
-        let second = tokio::time::timeout(SETTLE * 3, requests.recv()).await;
+        let second = tokio::time::timeout(SETTLE * 3, requests.next()).await;
         assert!(second.is_err(), "one change, one reload");
         drop(watcher);
     }
@@ -128,7 +128,7 @@ mod tests {
         let (reloads, mut requests) = reload::channel();
         let watcher = start(vec![file], reloads).expect("files can be watched");
         std::fs::write(folder.path().join("other.toml"), "b").expect("written");
-        let got = tokio::time::timeout(SETTLE * 4, requests.recv()).await;
+        let got = tokio::time::timeout(SETTLE * 4, requests.next()).await;
         assert!(got.is_err());
         drop(watcher);
     }
