@@ -201,7 +201,7 @@ impl Drop for Alarm {
 mod tests {
     use super::*;
 
-    #[tokio::test(flavor = "current_thread", start_paused = false)]
+    #[tokio::test(flavor = "current_thread")]
     async fn an_alarm_goes_off_after_its_time_and_not_before() {
         let timer = Timer::new();
         let alarm = timer.alarm();
