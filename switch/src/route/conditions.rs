@@ -21,14 +21,18 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Those of a match, but with these client networks.
-    pub(super) fn new(matches: &Match, clients: &[IpNet]) -> Self {
+    /// Those of a match.
+    pub(super) fn new(matches: &Match) -> Self {
         Self {
             methods: matches.methods.clone(),
             headers: matches.headers.clone(),
             cookies: matches.cookies.clone(),
             query: matches.query.clone(),
-            clients: clients.iter().map(|network| canonical(*network)).collect(),
+            clients: matches
+                .clients
+                .iter()
+                .map(|network| canonical(*network))
+                .collect(),
             listeners: matches.listeners.clone(),
         }
     }
@@ -111,7 +115,7 @@ mod tests {
     fn holds(edit: impl FnOnce(&mut Match), request: &Request<'_>) -> bool {
         let mut matches = Match::default();
         edit(&mut matches);
-        Conditions::new(&matches, &matches.clients).hold(request)
+        Conditions::new(&matches).hold(request)
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The index over a policy's routes: hosts, then paths, then conditions, each from the most to the
-//! least specific. Host and path are looked up by hash, so that a thousand routes cost little more
+//! least specific, which is the order of `pointsman_config::specificity`. Host and path are looked up by hash, so that a thousand routes cost little more
 //! than one.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use ipnet::IpNet;
-use pointsman_config::policy::{HostPattern, Match, PathPattern, Route};
+use pointsman_config::policy::{HostPattern, PathPattern, Route};
+use pointsman_config::specificity::{Alternative, Specificity, alternatives};
 
 use super::RequestView;
 use super::conditions::Conditions;
@@ -29,12 +31,20 @@ impl Router {
     /// The index over these routes.
     pub fn build(routes: &[Route]) -> Self {
         let mut router = Self::default();
-        for (place, route) in routes.iter().enumerate() {
-            for host in alternatives(&route.matches.hosts) {
-                for path in alternatives(&route.matches.paths) {
-                    let bucket = router.paths_mut(host).bucket_mut(path);
-                    bucket.0.extend(entries(place, &route.matches));
-                }
+        for (route, policy) in routes.iter().enumerate() {
+            let conditions = Arc::new(Conditions::new(&policy.matches));
+            for Alternative {
+                host,
+                path,
+                specificity,
+            } in alternatives(&policy.matches)
+            {
+                let entry = Entry {
+                    route,
+                    specificity,
+                    conditions: conditions.clone(),
+                };
+                router.paths_mut(host).bucket_mut(path).0.push(entry);
             }
         }
         router.wildcard_lengths = lengths(&router.wildcards);
@@ -157,7 +167,7 @@ impl Bucket {
 
     fn finish(&mut self) {
         // Stable: of equal ones, which the policy's checks refuse, the first in the file wins.
-        self.0.sort_by(|one, other| other.rank.cmp(&one.rank));
+        self.0.sort_by_key(|entry| Reverse(entry.specificity));
         self.0.shrink_to_fit();
     }
 }
@@ -165,60 +175,9 @@ impl Bucket {
 #[derive(Debug)]
 struct Entry {
     route: usize,
-    rank: Rank,
-    conditions: Conditions,
-}
-
-/// What decides between routes of the same host and path, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    has_method: bool,
-    headers: usize,
-    cookies: usize,
-    query: usize,
-    /// The length of the client network.
-    client: Option<u8>,
-    has_listener: bool,
-}
-
-/// One entry for each length of client network: a request is ranked by the network that it is in.
-fn entries(route: usize, matches: &Match) -> impl Iterator<Item = Entry> {
-    let mut lengths: Vec<Option<u8>> = matches
-        .clients
-        .iter()
-        .map(|network| Some(network.prefix_len()))
-        .collect();
-    lengths.sort_unstable();
-    lengths.dedup();
-    if lengths.is_empty() {
-        lengths.push(None);
-    }
-    lengths.into_iter().map(move |client| {
-        let of_length = |network: &&IpNet| Some(network.prefix_len()) == client;
-        let clients: Vec<IpNet> = matches.clients.iter().filter(of_length).copied().collect();
-        Entry {
-            route,
-            rank: rank(matches, client),
-            conditions: Conditions::new(matches, &clients),
-        }
-    })
-}
-
-fn rank(matches: &Match, client: Option<u8>) -> Rank {
-    Rank {
-        has_method: !matches.methods.is_empty(),
-        headers: matches.headers.len(),
-        cookies: matches.cookies.len(),
-        query: matches.query.len(),
-        client,
-        has_listener: !matches.listeners.is_empty(),
-    }
-}
-
-/// Each pattern by itself, or once "no condition".
-fn alternatives<T>(patterns: &[T]) -> impl Iterator<Item = Option<&T>> {
-    let none = patterns.is_empty().then_some(None);
-    patterns.iter().map(Some).chain(none)
+    specificity: Specificity,
+    /// Shared by the alternatives of one route.
+    conditions: Arc<Conditions>,
 }
 
 /// The different lengths of the keys, the longest first.
