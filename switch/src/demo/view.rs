@@ -204,7 +204,7 @@ impl View {
             );
         }
         // Home, each line cleared to its end, and then everything below.
-        let lines = text.replace('\n', "\x1b[K\r\n");
+        let lines = text.replace('\n', "\x1b[K\n");
         format!("\x1b[H{lines}\x1b[J")
     }
 }

@@ -1,0 +1,8 @@
+//! The program as its users see it: every test starts the real binary.
+
+mod cli;
+mod demo;
+mod drain;
+mod health;
+mod reload;
+mod support;
