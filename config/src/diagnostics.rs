@@ -73,6 +73,11 @@ impl Diagnostics {
         self.errors
     }
 
+    /// Whether no more findings are kept: then nobody reads a costly suggestion.
+    pub(crate) fn is_full(&self) -> bool {
+        self.findings.len() >= MAX_PROBLEMS
+    }
+
     /// Drops errors that probably only follow from errors of syntax: those on a line that has one,
     /// and keys that are missing.
     pub(crate) fn drop_echoes_of_syntax_errors(&mut self) {
@@ -136,7 +141,8 @@ impl Diagnostics {
         code: &'static str,
         message: String,
     ) -> &mut Finding {
-        let repeated = !self.seen.insert((place, code, message.clone()));
+        let full = self.is_full();
+        let repeated = !full && !self.seen.insert((place, code, message.clone()));
         let finding = Finding {
             place,
             severity,
@@ -145,7 +151,6 @@ impl Diagnostics {
             help: None,
             also: None,
         };
-        let full = self.findings.len() >= MAX_PROBLEMS;
         if repeated || full {
             self.left_out += usize::from(full && !repeated);
             return self.spare.insert(finding);

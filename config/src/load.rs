@@ -245,12 +245,11 @@ impl Default for Joined {
 impl Joined {
     fn join(&mut self, tree: Table, diagnostics: &mut Diagnostics) {
         for entry in tree.entries {
-            let known = self
-                .root
-                .entries
-                .iter()
-                .position(|known| known.key == entry.key);
-            let Some(index) = known else {
+            // A file of thousands of unknown keys must not be searched for each of them.
+            let known = self.places.contains_key(&(entry.key.clone(), None));
+            let mut entries = self.root.entries.iter();
+            let index = known.then(|| entries.position(|known| known.key == entry.key));
+            let Some(index) = index.flatten() else {
                 self.remember(&entry);
                 self.root.entries.push(entry);
                 continue;

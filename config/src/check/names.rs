@@ -24,18 +24,25 @@ pub(super) fn name_routes(decoded: &mut Decoded, d: &mut Diagnostics) {
         }
     }
     let mut taken: HashSet<String> = given.into_keys().collect();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for route in decoded
         .routes
         .iter_mut()
         .filter(|route| route.places.name.is_none())
     {
         let derived = derived_name(&route.item.matches);
-        let mut name = derived.clone();
-        let mut count = 1;
-        while !taken.insert(name.clone()) {
-            count += 1;
-            name = format!("{derived}#{count}");
-        }
+        let count = counts.entry(derived.clone()).or_default();
+        let name = loop {
+            *count += 1;
+            let name = if *count == 1 {
+                derived.clone()
+            } else {
+                format!("{derived}#{count}")
+            };
+            if taken.insert(name.clone()) {
+                break name;
+            }
+        };
         route.item.name = name;
     }
 }

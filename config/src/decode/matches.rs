@@ -89,6 +89,11 @@ fn patterns(
         scalar::wrong_type::<()>(d, found.key, &found.key.kind, found.node);
         return Vec::new();
     };
+    if table.entries.len() > MAX_VALUES {
+        let message = format!("`{name}` has more than {MAX_VALUES} conditions");
+        d.error(found.key_place, "out-of-range", message);
+        return Vec::new();
+    }
     let mut list: Vec<(String, ValuePattern)> = Vec::new();
     for entry in &table.entries {
         let name = scalar::parsed(d, entry.key_place, &entry.key, &parse_name);

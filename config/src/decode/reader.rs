@@ -345,6 +345,10 @@ fn report_unknown_key(
             .help("leave it out for now");
         return instead_of;
     }
+    if d.is_full() {
+        d.error(entry.key_place, "unknown-key", format!("unknown key {key}"));
+        return None;
+    }
     let place = if title.is_empty() {
         String::new()
     } else {

@@ -122,6 +122,9 @@ pub(super) fn parsed<T>(
 
 /// Reports a value of the wrong type; always `None`.
 pub(super) fn wrong_type<T>(d: &mut Diagnostics, key: &Key, kind: &Kind, node: &Node) -> Option<T> {
+    if node.value == Value::Unset {
+        return None;
+    }
     let message = format!(
         "`{}` must be {}, not {}",
         key.name,

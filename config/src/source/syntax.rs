@@ -14,6 +14,12 @@ const MAX_KEY_DEPTH: usize = 32;
 /// The deepest nesting of arrays and inline tables.
 const MAX_NESTING: u32 = 32;
 
+/// The most errors of one file that are looked into.
+const MAX_ERRORS: usize = 1000;
+
+/// How far back the first of two definitions is searched for, in bytes.
+const MAX_LOOK_BACK: usize = 64 * 1024;
+
 /// One error of syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
@@ -40,7 +46,7 @@ pub(crate) fn parse(source: u32, text: &str) -> (Table, Vec<SyntaxError>) {
     let mut errors = malformed(text);
     let blanked = (!errors.is_empty()).then(|| without_lines_of(text, &errors));
     let (tree, found) = DeTable::parse_recoverable(blanked.as_deref().unwrap_or(text));
-    for error in found {
+    for error in found.into_iter().take(MAX_ERRORS) {
         let span = error.span().unwrap_or(text.len()..text.len());
         // What else is found in the blanked text may only follow from what was left out.
         if error.message() == "duplicate key" {
@@ -199,7 +205,8 @@ fn first_definition(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
     let is_header = line.starts_with('[');
     let key = text.get(span.clone())?;
     let mut end = line_start;
-    for other in text[..line_start].split_inclusive('\n').rev() {
+    let near = text.floor_char_boundary(line_start.saturating_sub(MAX_LOOK_BACK));
+    for other in text[near..line_start].split_inclusive('\n').rev() {
         end -= other.len();
         let trimmed = other.trim();
         let indent = other.len() - other.trim_start().len();

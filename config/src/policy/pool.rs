@@ -1,0 +1,115 @@
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[pool.NAME]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// NAME.
+    pub name: String,
+    /// How a backend is chosen.
+    pub balance: Balance,
+    /// The servers; at least one.
+    pub backends: Vec<Backend>,
+    /// Active checks; `None`: backends are taken as up until a connection fails.
+    pub health: Option<Health>,
+    /// Time limits.
+    pub timeouts: PoolTimeouts,
+    /// `true`: routes forward to it, or a TCP listener does.
+    pub used: bool,
+}
+
+/// `pool.balance`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round-robin.
+    RoundRobin,
+    /// Weighted random.
+    Random,
+    /// The less loaded of two random ones, by weight.
+    LeastRequest,
+    /// Maglev hashing.
+    Hash(HashBy),
+}
+
+/// `pool.hash`: what is hashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashBy {
+    /// The client's address.
+    ClientIp,
+    /// The request's path.
+    Path,
+    /// The value of a header field (lower-case name).
+    Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The value of a query parameter.
+    Query(String),
+}
+
+/// One server of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// The given name, or the address as it is written.
+    pub name: String,
+    /// Where it listens.
+    pub addr: BackendAddr,
+    /// 0 to 1000; 0 takes no new requests.
+    pub weight: u32,
+}
+
+/// Where a backend listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BackendAddr {
+    /// An address and port.
+    Socket(SocketAddr),
+    /// A name to look up, and a port.
+    Name(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// `pool.health`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// What is asked of the backend.
+    pub check: Check,
+    /// From one check to the next.
+    pub interval: Duration,
+    /// For one check.
+    pub timeout: Duration,
+    /// Failures in a row that take a backend out.
+    pub fall: u32,
+    /// Passes in a row that bring it back.
+    pub rise: u32,
+    /// Share of the interval by which checks are spread, 0.0 to 1.0.
+    pub jitter: f64,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// The connection is accepted.
+    Tcp,
+    /// A request is answered as expected.
+    Http {
+        /// Path and query.
+        path: String,
+        /// The Host field; `None`: the backend's address.
+        host: Option<String>,
+        /// Accepted status codes.
+        status: Vec<RangeInclusive<u16>>,
+        /// A text that the first 64 KiB of the body must hold.
+        body: Option<String>,
+    },
+}
+
+/// `pool.timeouts`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolTimeouts {
+    /// Until a connection to a backend stands.
+    pub connect: Duration,
+    /// How long an unused connection to a backend is kept.
+    pub idle: Duration,
+}
