@@ -6,6 +6,7 @@ mod buffer;
 pub mod l4;
 pub mod l7;
 pub mod listener;
+pub mod proxy_protocol;
 mod stream;
 mod timer;
 pub mod tls;
