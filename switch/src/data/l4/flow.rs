@@ -137,13 +137,13 @@ impl Flow {
     }
 
     /// Reads once; returns the number of bytes. The backlog must be empty.
-    fn poll_fill<F: Leg, T: Leg>(
+    fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut F,
-        to: &mut T,
+        from: &mut impl Leg,
+        to: &mut impl Leg,
     ) -> Poll<Result<usize, Broken>> {
-        let splice = F::SPLICES && T::SPLICES && self.pace.is_bulk();
+        let splice = self.pace.is_bulk() && from.splices() && to.splices();
         if let Some(pipe) = splice.then(Pipe::take).flatten() {
             return self.poll_splice(cx, from, pipe).map_err(Broken::From);
         }

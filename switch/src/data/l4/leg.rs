@@ -11,6 +11,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::data::stream::Stream;
+
 const SPLICE: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
 
 /// A connection that bytes are forwarded over.
@@ -19,7 +21,9 @@ const SPLICE: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
 /// (TLS, an upgraded HTTP connection); kernel sockets override all of them.
 pub trait Leg: AsyncRead + AsyncWrite + Unpin {
     /// Whether the two splice methods work.
-    const SPLICES: bool = false;
+    fn splices(&self) -> bool {
+        false
+    }
 
     /// Moves bytes that have arrived, `most` at most, into an empty pipe without copying them
     /// (splice(2)); 0 is the end of the stream.
@@ -56,7 +60,9 @@ pub trait Leg: AsyncRead + AsyncWrite + Unpin {
 macro_rules! kernel_socket {
     ($($socket:ty)*) => {$(
         impl Leg for $socket {
-            const SPLICES: bool = true;
+            fn splices(&self) -> bool {
+                true
+            }
 
             fn poll_splice_into(
                 &mut self,
@@ -111,6 +117,43 @@ macro_rules! kernel_socket {
 }
 
 kernel_socket!(TcpStream UnixStream);
+
+/// What TLS carries passes through this program's memory; all else is spliced.
+impl Leg for Stream {
+    fn splices(&self) -> bool {
+        !self.is_tls()
+    }
+
+    fn poll_splice_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(tcp) => tcp.poll_splice_into(cx, pipe, most),
+            Stream::Unix(unix) => unix.poll_splice_into(cx, pipe, most),
+            Stream::Tls(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    fn poll_splice_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        held: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(tcp) => tcp.poll_splice_from(cx, pipe, held),
+            Stream::Unix(unix) => unix.poll_splice_from(cx, pipe, held),
+            Stream::Tls(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    fn reset_on_drop(&self) {
+        Stream::reset_on_drop(self);
+    }
+}
 
 fn blocked(result: &io::Result<usize>) -> bool {
     matches!(result, Err(error) if matches!(

@@ -238,11 +238,14 @@ impl<'a> Silence<'a> {
         }
     }
 
-    /// Whether the next look will wake this task without any more doing.
+    /// Whether the next look is yet to come and will wake this task without any more doing.
     fn is_watched(&self, waker: &Waker) -> bool {
-        self.watcher
-            .as_ref()
-            .is_some_and(|watcher| watcher.will_wake(waker))
+        !self.sleep.is_elapsed() && self.is_known(waker)
+    }
+
+    fn is_known(&self, waker: &Waker) -> bool {
+        let watcher = self.watcher.as_ref();
+        watcher.is_some_and(|watcher| watcher.will_wake(waker))
     }
 
     /// The connection ends after that time whatever moves. Later calls change nothing.
@@ -256,7 +259,11 @@ impl<'a> Silence<'a> {
 
     fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<()> {
         loop {
-            if !self.is_watched(cx.waker()) {
+            if !self
+                .watcher
+                .as_ref()
+                .is_some_and(|watcher| watcher.will_wake(cx.waker()))
+            {
                 self.watcher = Some(cx.waker().clone());
             }
             ready!(self.sleep.as_mut().poll(cx));

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use pointsman_config::policy::HashBy;
 
-use super::leg::Leg;
 use super::proxy::{self, Early, Limits, Meter};
 use crate::balance::{Tried, hash_bytes};
 use crate::data::stream::Stream;
@@ -102,13 +101,6 @@ async fn connect(
         }
     }
     None
-}
-
-/// Bytes that pass through this program's memory anyway (TLS) are copied, all others spliced.
-impl Leg for Stream {
-    fn reset_on_drop(&self) {
-        Stream::reset_on_drop(self);
-    }
 }
 
 /// Counts bytes in the worker's shard.

@@ -330,6 +330,20 @@ async fn bytes_in_one_direction_keep_a_connection_alive() {
 }
 
 #[tokio::test]
+async fn bytes_that_come_together_with_a_look_at_the_clock_do_not_stop_the_looks() {
+    let (client, near) = tcp_pair().await;
+    let (far, _backend) = tcp_pair().await;
+    let idle = Duration::from_millis(200);
+    let task = start(near, far, idle);
+    tokio::time::sleep(idle / 8).await;
+    client.try_write(b".").expect("room");
+    // The one thread is busy until both have happened.
+    std::thread::sleep(idle / 2);
+    let outcome = finish(task).await;
+    assert!(matches!(outcome.end, End::Silent), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn early_bytes_go_first() {
     let (mut client, near) = tcp_pair().await;
     let (far, mut backend) = tcp_pair().await;

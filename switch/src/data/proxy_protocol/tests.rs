@@ -7,7 +7,10 @@ const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 fn addresses(source: &str, destination: &str) -> Addresses {
     let parse = |text: &str| text.parse().expect("an address");
-    Addresses { source: parse(source), destination: parse(destination) }
+    Addresses {
+        source: parse(source),
+        destination: parse(destination),
+    }
 }
 
 fn v2(version_command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -26,18 +29,42 @@ fn parsed(bytes: &[u8]) -> Header {
 fn the_lines_of_the_specification_are_read() {
     let line = b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\nGET /";
     let expected = addresses("255.255.255.255:65535", "255.255.255.255:65535");
-    assert_eq!(parsed(line), Header { len: 56, addresses: Some(expected) });
+    assert_eq!(
+        parsed(line),
+        Header {
+            len: 56,
+            addresses: Some(expected)
+        }
+    );
     let line = b"PROXY TCP6 ffff:f:f:f:f:f:f:ffff 2001:db8::1 1 443\r\n";
     let expected = addresses("[ffff:f:f:f:f:f:f:ffff]:1", "[2001:db8::1]:443");
-    assert_eq!(parsed(line), Header { len: line.len(), addresses: Some(expected) });
+    assert_eq!(
+        parsed(line),
+        Header {
+            len: line.len(),
+            addresses: Some(expected)
+        }
+    );
 }
 
 #[test]
 fn an_unknown_source_keeps_the_connections_own_addresses() {
-    assert_eq!(parsed(b"PROXY UNKNOWN\r\n"), Header { len: 15, addresses: None });
+    assert_eq!(
+        parsed(b"PROXY UNKNOWN\r\n"),
+        Header {
+            len: 15,
+            addresses: None
+        }
+    );
     let longest = b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
         ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
-    assert_eq!(parsed(longest), Header { len: 107, addresses: None });
+    assert_eq!(
+        parsed(longest),
+        Header {
+            len: 107,
+            addresses: None
+        }
+    );
 }
 
 #[test]
@@ -61,7 +88,12 @@ fn broken_lines_are_told_apart() {
         (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n", Invalid::Port),
         (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n\r\n", Invalid::Port),
     ] {
-        assert_eq!(decode(line), Decoded::Invalid(reason), "{}", line.escape_ascii());
+        assert_eq!(
+            decode(line),
+            Decoded::Invalid(reason),
+            "{}",
+            line.escape_ascii()
+        );
     }
 }
 
@@ -74,13 +106,29 @@ fn a_line_without_an_end_is_given_up_after_107_bytes() {
 
 #[test]
 fn both_families_of_version_2_are_read() {
-    let header = v2(0x21, 0x11, &[192, 0, 2, 1, 198, 51, 100, 2, 0x1f, 0x90, 0, 80]);
+    let header = v2(
+        0x21,
+        0x11,
+        &[192, 0, 2, 1, 198, 51, 100, 2, 0x1f, 0x90, 0, 80],
+    );
     let expected = addresses("192.0.2.1:8080", "198.51.100.2:80");
-    assert_eq!(parsed(&header), Header { len: 28, addresses: Some(expected) });
+    assert_eq!(
+        parsed(&header),
+        Header {
+            len: 28,
+            addresses: Some(expected)
+        }
+    );
     let mut body = [0; 36];
     (body[15], body[31], body[33], body[35]) = (1, 2, 3, 4);
     let expected = addresses("[::1]:3", "[::2]:4");
-    assert_eq!(parsed(&v2(0x21, 0x21, &body)), Header { len: 52, addresses: Some(expected) });
+    assert_eq!(
+        parsed(&v2(0x21, 0x21, &body)),
+        Header {
+            len: 52,
+            addresses: Some(expected)
+        }
+    );
 }
 
 #[test]
@@ -94,7 +142,13 @@ fn local_unspecified_and_unix_keep_the_connections_own_addresses() {
         (0x21, 0x10, &[0; 12]),
     ] {
         let header = v2(command, family, body);
-        assert_eq!(parsed(&header), Header { len: header.len(), addresses: None });
+        assert_eq!(
+            parsed(&header),
+            Header {
+                len: header.len(),
+                addresses: None
+            }
+        );
     }
 }
 
@@ -111,7 +165,10 @@ fn broken_headers_of_version_2_are_told_apart() {
         (v2(0x21, 0x21, &[0; 35]), Invalid::Length),
         (v2(0x21, 0x31, &[0; 215]), Invalid::Length),
         (v2(0x21, 0x11, &[0; 13]), Invalid::Tlv),
-        (v2(0x21, 0x11, &[[0; 12].as_slice(), &[4, 0, 2, 0]].concat()), Invalid::Tlv),
+        (
+            v2(0x21, 0x11, &[[0; 12].as_slice(), &[4, 0, 2, 0]].concat()),
+            Invalid::Tlv,
+        ),
         (long, Invalid::Length),
     ] {
         assert_eq!(decode(&header), Decoded::Invalid(reason), "{header:?}");
@@ -137,24 +194,34 @@ fn addresses_of_two_families_are_not_sent() {
 fn any_addresses() -> impl Strategy<Value = Addresses> {
     let v4 = any::<[([u8; 4], u16); 2]>().prop_map(|both| both.map(SocketAddr::from));
     let v6 = any::<[([u8; 16], u16); 2]>().prop_map(|both| both.map(SocketAddr::from));
-    prop_oneof![v4, v6].prop_map(|[source, destination]| Addresses { source, destination })
+    prop_oneof![v4, v6].prop_map(|[source, destination]| Addresses {
+        source,
+        destination,
+    })
 }
 
 /// Bytes that come near to a header: sound ones with a few of them changed.
 fn nearly_headers() -> impl Strategy<Value = Vec<u8>> {
     let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
-    (any_addresses(), any::<bool>(), changes, vec(any::<u8>(), 0..40)).prop_map(
-        |(addresses, text, changes, tail)| {
-            let mut bytes =
-                if text { encode_v1(Some(&addresses)) } else { encode_v2(Some(&addresses)) };
+    (
+        any_addresses(),
+        any::<bool>(),
+        changes,
+        vec(any::<u8>(), 0..40),
+    )
+        .prop_map(|(addresses, text, changes, tail)| {
+            let mut bytes = if text {
+                encode_v1(Some(&addresses))
+            } else {
+                encode_v2(Some(&addresses))
+            };
             for (index, value) in changes {
                 let at = index.index(bytes.len());
                 bytes[at] = value;
             }
             bytes.extend(tail);
             bytes
-        },
-    )
+        })
 }
 
 proptest! {

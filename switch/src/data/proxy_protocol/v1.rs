@@ -13,7 +13,11 @@ const MAX_LINE: usize = 107;
 /// The line for a connection between `addresses`; `UNKNOWN` without addresses, or where they are
 /// of two families.
 pub fn encode(addresses: Option<&Addresses>) -> Vec<u8> {
-    let Some(Addresses { source, destination }) = addresses else {
+    let Some(Addresses {
+        source,
+        destination,
+    }) = addresses
+    else {
         return b"PROXY UNKNOWN\r\n".to_vec();
     };
     let family = match (source, destination) {
@@ -23,7 +27,12 @@ pub fn encode(addresses: Option<&Addresses>) -> Vec<u8> {
     };
     // `SocketAddr::ip` leaves scope identifiers out, which have no place here.
     let (from, to) = (source.ip(), destination.ip());
-    format!("PROXY {family} {from} {to} {} {}\r\n", source.port(), destination.port()).into_bytes()
+    format!(
+        "PROXY {family} {from} {to} {} {}\r\n",
+        source.port(),
+        destination.port()
+    )
+    .into_bytes()
 }
 
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
@@ -33,11 +42,18 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
     let window = &bytes[..bytes.len().min(MAX_LINE)];
     let Some(end) = window.windows(2).position(|pair| pair == b"\r\n") else {
-        return if window.len() < MAX_LINE { Ok(None) } else { Err(Invalid::TooLong) };
+        return if window.len() < MAX_LINE {
+            Ok(None)
+        } else {
+            Err(Invalid::TooLong)
+        };
     };
     let line = std::str::from_utf8(&window[..end]).map_err(|_| Invalid::Grammar)?;
     let addresses = parse(line)?;
-    Ok(Some(Header { len: end + 2, addresses }))
+    Ok(Some(Header {
+        len: end + 2,
+        addresses,
+    }))
 }
 
 fn parse(line: &str) -> Result<Option<Addresses>, Invalid> {
@@ -65,7 +81,9 @@ fn parse(line: &str) -> Result<Option<Addresses>, Invalid> {
 }
 
 fn address<A: FromStr + Into<IpAddr>>(word: &str) -> Result<IpAddr, Invalid> {
-    word.parse::<A>().map(Into::into).map_err(|_| Invalid::Address)
+    word.parse::<A>()
+        .map(Into::into)
+        .map_err(|_| Invalid::Address)
 }
 
 fn port(word: &str) -> Result<u16, Invalid> {

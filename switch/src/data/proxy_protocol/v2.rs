@@ -90,7 +90,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<Header>, Invalid> {
         PROXY => proxied(fixed[13], body)?,
         _ => return Err(Invalid::Command),
     };
-    Ok(Some(Header { len: FIXED + len, addresses }))
+    Ok(Some(Header {
+        len: FIXED + len,
+        addresses,
+    }))
 }
 
 fn proxied(family: u8, body: &[u8]) -> Result<Option<Addresses>, Invalid> {
