@@ -2,7 +2,7 @@
 //!
 //! The modules stand in rows; each uses only rows above it (ARCHITECTURE.md, "The house"):
 //! `error sys` < `endpoint` < `event metrics access_log` < `balance` < `pool` < `route` <
-//! `snapshot` < `data`, `control` < `app args`.
+//! `snapshot` < `data`, `control` < `app args demo`.
 
 pub mod error;
 pub mod sys;

@@ -71,6 +71,7 @@ impl Daemon {
         let state = State::new(loaded, hub.clone());
         let policy = state.policy().clone();
         let (sender, events) = event::channel();
+        hub.watch(Watched::EventsDropped, sender.dropped());
         let shared = Shared {
             source: state.source(),
             events: sender,
@@ -117,9 +118,10 @@ impl Daemon {
         &self.hub
     }
 
-    /// The policy it was started with.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        let reloaded = self.control.reloads().in_force();
+        reloaded.unwrap_or_else(|| self.policy.clone())
     }
 
     /// Where clients connect, by listener.

@@ -17,7 +17,7 @@ pub(super) fn start(level: Option<&str>, default: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(level)
         .map_err(|error| format!("the log level {level:?} is not understood: {error}"))?;
     // The journal puts a time on every line already.
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let journal = is_journal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -30,4 +30,14 @@ pub(super) fn start(level: Option<&str>, default: &str) -> Result<(), String> {
         builder.try_init()
     };
     started.map_err(|error| error.to_string())
+}
+
+/// Whether standard error is the journal: `JOURNAL_STREAM` names its device and inode
+/// (systemd.exec(5)), and children inherit it wherever their own output goes.
+fn is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let found = rustix::fs::fstat(std::io::stderr());
+    found.is_ok_and(|found| named == format!("{}:{}", found.st_dev, found.st_ino))
 }

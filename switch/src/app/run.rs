@@ -3,7 +3,6 @@
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use pointsman_config::policy::Policy;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -127,7 +126,7 @@ async fn pass_on(mut signal: Signal, told: Told, sender: Sender<Told>) {
 }
 
 fn greet(daemon: &Daemon) {
-    let policy: &Policy = daemon.policy();
+    let policy = daemon.policy();
     if !policy.warnings.problems.is_empty() {
         output::message(&policy.warnings.render_text(output::color_err()));
     }

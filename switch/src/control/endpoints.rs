@@ -29,17 +29,26 @@ pub struct Entry {
 pub struct LastCheck {
     /// When it ended.
     pub at: SystemTime,
-    /// How long it took.
-    pub took: Duration,
+    /// How long it took; `None` for a client's connection that failed.
+    pub took: Option<Duration>,
     /// Why it failed, if it did.
     pub error: Option<String>,
+}
+
+/// A lookup that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupError {
+    /// When.
+    pub at: SystemTime,
+    /// Why.
+    pub error: String,
 }
 
 /// Addresses of names, and the last problem with finding them.
 #[derive(Debug, Default)]
 pub struct Resolved {
     addresses: HashMap<Name, Vec<SocketAddr>>,
-    errors: HashMap<Name, String>,
+    errors: HashMap<Name, LookupError>,
 }
 
 impl Resolved {
@@ -52,7 +61,8 @@ impl Resolved {
                 before.is_none_or(|before| before != addresses)
             }
             Err(error) => {
-                self.errors.insert(name, error);
+                let at = SystemTime::now();
+                self.errors.insert(name, LookupError { at, error });
                 false
             }
         }
@@ -65,8 +75,8 @@ impl Resolved {
     }
 
     /// Why the last lookup failed, if it did.
-    pub fn error(&self, name: &Name) -> Option<&str> {
-        self.errors.get(name).map(String::as_str)
+    pub fn error(&self, name: &Name) -> Option<&LookupError> {
+        self.errors.get(name)
     }
 }
 
@@ -246,7 +256,11 @@ mod tests {
         );
         assert!(!resolved.learn(name.clone(), Err("no answer".into())));
         assert_eq!(names(&table.members(&policy, &resolved)), names(&members));
-        assert_eq!(resolved.error(&name), Some("no answer"));
+        assert!(
+            resolved
+                .error(&name)
+                .is_some_and(|last| last.error == "no answer")
+        );
     }
 
     #[test]

@@ -171,13 +171,13 @@ fn spawn_all<L: Listeners>(
         admin,
         extra,
     } = setup;
-    let sources = state.policy().sources.clone();
+    let files = state.files();
     let hub = state.hub().clone();
     let (reconciler, desk) =
         Reconciler::new(state, listeners, source.clone(), readiness.clone(), events);
     tokio::spawn(reconciler.run());
     let watcher = if watch {
-        watch::start(sources, reloads.clone())
+        watch::start(files, reloads.clone())
     } else {
         None
     };

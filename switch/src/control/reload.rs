@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use pointsman_config::policy::Policy;
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Listeners;
-use super::reconcile::{Applied, Desk};
+use super::reconcile::Desk;
 use super::source::{Loaded, Refused, Source};
 use super::watch::Watcher;
 use crate::metrics::Hub;
@@ -15,8 +16,8 @@ use crate::metrics::Hub;
 /// Requests that may wait; they are all served by one reload.
 const CAPACITY: usize = 64;
 
-/// How a reload ended.
-pub type Outcome = Result<Applied, Refused>;
+/// How a reload ended: with this policy in force, or with the one before.
+pub type Outcome = Result<Arc<Policy>, Refused>;
 
 /// One who asks for a reload.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct Request {
 pub struct Reloads {
     requests: mpsc::Sender<Request>,
     last: watch::Receiver<Option<Outcome>>,
+    in_force: watch::Receiver<Option<Arc<Policy>>>,
 }
 
 impl Reloads {
@@ -41,6 +43,11 @@ impl Reloads {
     /// How the last reload ended, if there was one.
     pub fn last(&self) -> Option<Outcome> {
         self.last.borrow().clone()
+    }
+
+    /// The policy that the last successful reload put into force.
+    pub fn in_force(&self) -> Option<Arc<Policy>> {
+        self.in_force.borrow().clone()
     }
 
     /// Reloads.
@@ -66,6 +73,7 @@ impl Reloads {
 pub struct Inbox {
     requests: mpsc::Receiver<Request>,
     last: watch::Sender<Option<Outcome>>,
+    in_force: watch::Sender<Option<Arc<Policy>>>,
 }
 
 impl Inbox {
@@ -78,16 +86,20 @@ impl Inbox {
 /// A new channel of requests.
 pub fn channel() -> (Reloads, Inbox) {
     let (sender, requests) = mpsc::channel(CAPACITY);
-    let (tell, last) = watch::channel(None);
+    let (last_sender, last) = watch::channel(None);
+    let (in_force_sender, in_force) = watch::channel(None);
+    let inbox = Inbox {
+        requests,
+        last: last_sender,
+        in_force: in_force_sender,
+    };
     (
         Reloads {
             requests: sender,
             last,
+            in_force,
         },
-        Inbox {
-            requests,
-            last: tell,
-        },
+        inbox,
     )
 }
 
@@ -126,6 +138,9 @@ impl Worker {
                 together.push(next);
             }
             let outcome = self.reload(together[0].cause).await;
+            if let Ok(policy) = &outcome {
+                inbox.in_force.send_replace(Some(policy.clone()));
+            }
             inbox.last.send_replace(Some(outcome.clone()));
             for reply in together.into_iter().filter_map(|request| request.reply) {
                 let _ = reply.send(outcome.clone());
@@ -142,8 +157,8 @@ impl Worker {
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         self.hub.reload(outcome.is_ok());
         match &outcome {
-            Ok(applied) if !applied.warnings.problems.is_empty() => {
-                tracing::warn!("warnings:\n{}", applied.warnings.render_text(false));
+            Ok(policy) if !policy.warnings.is_empty() => {
+                tracing::warn!("warnings:\n{}", policy.warnings.render_text(false));
             }
             Ok(_) => {}
             Err(refused) => {
@@ -159,7 +174,7 @@ impl Worker {
         let loaded = tokio::task::spawn_blocking(move || load(&source));
         let loaded = loaded.await.map_err(|_| Refused::Ending)??;
         if let Some(watcher) = &mut self.watcher {
-            watcher.follow(&loaded.policy.sources);
+            watcher.follow(&loaded.files());
         }
         self.desk.apply(loaded).await
     }

@@ -86,6 +86,15 @@ impl Loaded {
         }
     }
 
+    /// Every file that was read: those of the policy, certificates and keys.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let tls = self
+            .tls
+            .keys()
+            .flat_map(|files| [files.cert.clone(), files.key.clone()]);
+        self.policy.sources.iter().cloned().chain(tls).collect()
+    }
+
     /// What terminates TLS, by files.
     pub fn configs(&self) -> TlsConfigs {
         let all = self.tls.iter();

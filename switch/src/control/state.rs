@@ -1,13 +1,14 @@
 //! What may change while the process runs, and the one way it does: policy, endpoints and health
 //! go in, snapshots come out. No I/O.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use pointsman_config::policy::{BackendAddr, Policy};
 
 use super::discovery::{Found, Name};
-use super::endpoints::{EndpointTable, Entry, Resolved};
+use super::endpoints::{EndpointTable, Entry, LookupError, Resolved};
 use super::health::checker::Spec;
 use super::source::Loaded;
 use crate::endpoint::{Endpoint, EndpointId, Health};
@@ -54,6 +55,11 @@ impl State {
         &self.loaded.policy
     }
 
+    /// Every file that it was made of.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.loaded.files()
+    }
+
     /// When it came into force.
     pub fn in_force_since(&self) -> SystemTime {
         self.in_force_since
@@ -90,7 +96,7 @@ impl State {
     }
 
     /// Why a name's last lookup failed, if it did.
-    pub fn lookup_error(&self, name: &Name) -> Option<&str> {
+    pub fn lookup_error(&self, name: &Name) -> Option<&LookupError> {
         self.resolved.error(name)
     }
 

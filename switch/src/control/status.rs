@@ -1,20 +1,17 @@
 //! What `GET /status` and `pointsman status` tell.
 
-use std::time::SystemTime;
-
-use pointsman_config::policy::{Balance, BindAddr, Protocol};
+use pointsman_config::policy::{self, BackendAddr, Balance, BindAddr, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::Listeners;
 use super::clock::rfc3339;
-use super::discovery::Name;
 use super::endpoints::LastCheck;
 use super::readiness::Readiness;
 use super::source::Source;
 use super::state::State;
 use crate::endpoint::{Address, Health};
 use crate::metrics::Totals;
-use crate::pool::{Member, Pool};
+use crate::pool::Member;
 use crate::snapshot::{Action, Snapshot};
 
 /// The state of the process. Times of day are RFC 3339, durations seconds.
@@ -113,7 +110,7 @@ pub struct BackendStatus {
     pub in_flight: u32,
     /// Requests and TCP connections handed to it.
     pub requests: u64,
-    /// The last check, or the last connection that failed.
+    /// The last check, client's connection that failed, or lookup that failed.
     pub last_check: Option<CheckStatus>,
 }
 
@@ -122,8 +119,8 @@ pub struct BackendStatus {
 pub struct CheckStatus {
     /// When it ended.
     pub at: String,
-    /// How long it took.
-    pub duration: f64,
+    /// How long it took; absent for a client's connection that failed, and for a lookup.
+    pub duration: Option<f64>,
     /// Why it failed, if it did.
     pub error: Option<String>,
 }
@@ -217,19 +214,19 @@ fn route_statuses(snapshot: &Snapshot, totals: &Totals) -> Vec<RouteStatus> {
 
 fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
     let pools = state.policy().pools.iter().zip(&snapshot.pools);
-    let status = pools.map(|(policy, pool): (_, &std::sync::Arc<Pool>)| PoolStatus {
+    let status = pools.map(|(policy, pool)| PoolStatus {
         name: pool.name.clone(),
         balance: balance_word(&policy.balance).to_owned(),
         backends: pool
             .members
             .iter()
-            .map(|member| backend_status(state, member))
+            .map(|member| backend_status(state, policy, member))
             .collect(),
     });
     status.collect()
 }
 
-fn backend_status(state: &State, member: &Member) -> BackendStatus {
+fn backend_status(state: &State, policy: &policy::Pool, member: &Member) -> BackendStatus {
     let endpoint = &member.endpoint;
     let entry = state.entry(endpoint.id);
     let unresolved = member.health == Health::Unresolved;
@@ -247,28 +244,29 @@ fn backend_status(state: &State, member: &Member) -> BackendStatus {
         in_flight: endpoint.in_flight(),
         requests: endpoint.taken(),
         last_check: match unresolved {
-            true => lookup_status(state, &endpoint.name),
+            true => lookup_status(state, policy, &endpoint.name),
             false => last.map(check_status),
         },
     }
 }
 
-fn lookup_status(state: &State, backend: &str) -> Option<CheckStatus> {
-    let name: Name = state
-        .names()
-        .find(|(host, port)| backend == format!("{host}:{port}"))?;
-    let error = Some(state.lookup_error(&name)?.to_owned());
+fn lookup_status(state: &State, policy: &policy::Pool, backend: &str) -> Option<CheckStatus> {
+    let backend = policy.backends.iter().find(|other| other.name == backend)?;
+    let BackendAddr::Name(host, port) = &backend.addr else {
+        return None;
+    };
+    let last = state.lookup_error(&(host.clone(), *port))?;
     Some(CheckStatus {
-        at: rfc3339(SystemTime::now()),
-        duration: 0.0,
-        error,
+        at: rfc3339(last.at),
+        duration: None,
+        error: Some(last.error.clone()),
     })
 }
 
 fn check_status(last: &LastCheck) -> CheckStatus {
     CheckStatus {
         at: rfc3339(last.at),
-        duration: last.took.as_secs_f64(),
+        duration: last.took.map(|took| took.as_secs_f64()),
         error: last.error.clone(),
     }
 }

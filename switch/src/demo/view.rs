@@ -199,7 +199,7 @@ impl View {
                         "the edited policy was refused, the one before stays:\n{}",
                         refused.render(self.color)
                     ),
-                    |applied| format!("policy {} in force", applied.digest),
+                    |policy| format!("policy {} in force", policy.digest),
                 )
             );
         }

@@ -6,3 +6,4 @@ mod drain;
 mod health;
 mod reload;
 mod support;
+mod tls;

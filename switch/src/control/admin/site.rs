@@ -19,7 +19,10 @@ const JSON: &str = "application/json";
 
 /// Answers POST requests to further paths; `None`: there is no such path.
 #[derive(Clone)]
-pub struct Extra(pub Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Extra(pub Arc<Answerer>);
+
+/// From a path to the answer.
+pub type Answerer = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl std::fmt::Debug for Extra {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -116,14 +119,14 @@ impl Site {
 
     async fn reload(&self) -> Response<Full<Bytes>> {
         match self.reloads.wait("the admin interface was asked").await {
-            Ok(applied) => {
-                let warnings = match applied.warnings.problems.is_empty() {
+            Ok(policy) => {
+                let warnings = match policy.warnings.is_empty() {
                     true => String::new(),
-                    false => applied.warnings.render_text(false),
+                    false => policy.warnings.render_text(false),
                 };
                 text(
                     StatusCode::OK,
-                    format!("{warnings}policy {} in force\n", applied.digest),
+                    format!("{warnings}policy {} in force\n", policy.digest),
                 )
             }
             Err(refused) => text(StatusCode::UNPROCESSABLE_ENTITY, refused.render(false)),

@@ -1,11 +1,14 @@
 //! The one owner of what may change. Everything arrives as a message; however many arrive
 //! together, one snapshot follows.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pointsman_config::report::Report;
+use pointsman_config::policy::Policy;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Listeners;
@@ -26,19 +29,10 @@ const CAPACITY: usize = 1024;
 /// Messages of one kind that are taken up before the next snapshot.
 const BURST: usize = 256;
 
-/// A policy came into force.
-#[derive(Debug, Clone)]
-pub struct Applied {
-    /// Its digest.
-    pub digest: String,
-    /// What is probably not meant, and what takes a restart.
-    pub warnings: Report,
-}
-
 /// What others ask of the reconciler.
 #[derive(Debug)]
 enum Message {
-    Apply(Box<Loaded>, oneshot::Sender<Result<Applied, Refused>>),
+    Apply(Box<Loaded>, oneshot::Sender<Result<Arc<Policy>, Refused>>),
     Status(oneshot::Sender<Status>),
 }
 
@@ -51,7 +45,7 @@ impl Desk {
     ///
     /// # Errors
     /// An address cannot be listened on, or the process is about to end.
-    pub async fn apply(&self, loaded: Loaded) -> Result<Applied, Refused> {
+    pub async fn apply(&self, loaded: Loaded) -> Result<Arc<Policy>, Refused> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Apply(Box::new(loaded), reply);
         self.0.send(message).await.map_err(|_| Refused::Ending)?;
@@ -200,7 +194,7 @@ impl<L: Listeners> Reconciler<L> {
         }
     }
 
-    fn apply(&mut self, mut loaded: Loaded) -> Result<Applied, Refused> {
+    fn apply(&mut self, mut loaded: Loaded) -> Result<Arc<Policy>, Refused> {
         let frame = self.state.draft(&mut loaded);
         let prepared = self
             .listeners
@@ -208,8 +202,7 @@ impl<L: Listeners> Reconciler<L> {
             .map_err(Refused::Bind)?;
         self.warn_of_what_takes_a_restart(&loaded);
         let before = self.endpoint_ids();
-        let warnings = loaded.policy.warnings.clone();
-        let digest = loaded.policy.digest.clone();
+        let policy = loaded.policy.clone();
         self.listeners
             .set_max_connections(loaded.policy.process.max_connections);
         self.state.adopt(loaded, frame);
@@ -218,12 +211,12 @@ impl<L: Listeners> Reconciler<L> {
         self.moved = true;
         let after = self.endpoint_ids();
         tracing::info!(
-            policy = %digest,
+            policy = %policy.digest,
             backends_added = after.difference(&before).count(),
             backends_removed = before.difference(&after).count(),
             "policy in force"
         );
-        Ok(Applied { digest, warnings })
+        Ok(policy)
     }
 
     fn warn_of_what_takes_a_restart(&self, loaded: &Loaded) {
@@ -250,14 +243,9 @@ impl<L: Listeners> Reconciler<L> {
             Event::EndpointFailed { endpoint, reason } if is_connect(reason) => {
                 if let Some(entry) = self.state.entry_mut(endpoint.id) {
                     let error = Some(format!("{} (a client's connection)", reason.word()));
-                    let took = entry
-                        .last
-                        .as_ref()
-                        .map(|last| last.took)
-                        .unwrap_or_default();
                     entry.last = Some(LastCheck {
                         at: SystemTime::now(),
-                        took,
+                        took: None,
                         error,
                     });
                     self.checker.trouble(endpoint.id);
@@ -283,7 +271,7 @@ impl<L: Listeners> Reconciler<L> {
             if let Some(entry) = self.state.entry_mut(finding.endpoint) {
                 entry.last = Some(LastCheck {
                     at: SystemTime::now(),
-                    took,
+                    took: Some(took),
                     error,
                 });
             }
@@ -302,7 +290,10 @@ impl<L: Listeners> Reconciler<L> {
     fn found(&mut self, found: Found) {
         let (host, port) = found.name.clone();
         if let Err(error) = &found.addresses
-            && self.state.lookup_error(&found.name) != Some(error)
+            && self
+                .state
+                .lookup_error(&found.name)
+                .is_none_or(|last| last.error != *error)
         {
             tracing::warn!("{host}:{port} cannot be resolved: {error}");
         }
