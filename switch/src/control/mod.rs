@@ -171,13 +171,13 @@ fn spawn_all<L: Listeners>(
         admin,
         extra,
     } = setup;
-    let files = state.files();
+    let sources = state.sources();
     let hub = state.hub().clone();
     let (reconciler, desk) =
         Reconciler::new(state, listeners, source.clone(), readiness.clone(), events);
     tokio::spawn(reconciler.run());
     let watcher = if watch {
-        watch::start(files, reloads.clone())
+        watch::start(&sources, reloads.clone())
     } else {
         None
     };

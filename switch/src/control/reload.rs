@@ -174,7 +174,7 @@ impl Worker {
         let loaded = tokio::task::spawn_blocking(move || load(&source));
         let loaded = loaded.await.map_err(|_| Refused::Ending)??;
         if let Some(watcher) = &mut self.watcher {
-            watcher.follow(&loaded.files());
+            watcher.follow(&loaded.sources());
         }
         self.desk.apply(loaded).await
     }

@@ -9,6 +9,7 @@ use pointsman_config::policy::{Policy, TlsFiles};
 use pointsman_config::report::Report;
 
 use super::Listeners;
+use super::watch::Sources;
 use crate::snapshot::TlsConfigs;
 
 /// Where policies come from.
@@ -86,13 +87,16 @@ impl Loaded {
         }
     }
 
-    /// Every file that was read: those of the policy, certificates and keys.
-    pub fn files(&self) -> Vec<PathBuf> {
+    /// What it was made of: the policy's files and folders, certificates and keys.
+    pub fn sources(&self) -> Sources {
         let tls = self
             .tls
             .keys()
             .flat_map(|files| [files.cert.clone(), files.key.clone()]);
-        self.policy.sources.iter().cloned().chain(tls).collect()
+        Sources {
+            files: self.policy.sources.iter().cloned().chain(tls).collect(),
+            folders: self.policy.folders.clone(),
+        }
     }
 
     /// What terminates TLS, by files.

@@ -1,7 +1,6 @@
 //! What may change while the process runs, and the one way it does: policy, endpoints and health
 //! go in, snapshots come out. No I/O.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +10,7 @@ use super::discovery::{Found, Name};
 use super::endpoints::{EndpointTable, Entry, LookupError, Resolved};
 use super::health::checker::Spec;
 use super::source::Loaded;
+use super::watch::Sources;
 use crate::endpoint::{Endpoint, EndpointId, Health};
 use crate::metrics::Hub;
 use crate::pool::Member;
@@ -55,9 +55,9 @@ impl State {
         &self.loaded.policy
     }
 
-    /// Every file that it was made of.
-    pub fn files(&self) -> Vec<PathBuf> {
-        self.loaded.files()
+    /// What it was made of.
+    pub fn sources(&self) -> Sources {
+        self.loaded.sources()
     }
 
     /// When it came into force.

@@ -160,6 +160,7 @@ impl Switch {
     }
 
     /// The log goes to the test's output, and its pipe is never full.
+    #[expect(clippy::print_stdout, reason = "the test's output is where it belongs")]
     fn pass_on_log(&mut self) {
         let log = self.child.stderr.take().expect("it is piped");
         std::thread::spawn(move || {
