@@ -6,6 +6,8 @@
 //! tree by that table into the types of [`policy`], `check` looks at what belongs together. Every
 //! step collects its findings and goes on; nothing stops at the first.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
 mod check;
 mod decode;
 mod diagnostics;

@@ -148,7 +148,7 @@ impl<'d> Loader<'d> {
         };
         self.well_formed = false;
         self.diagnostics
-            .error(place, "unset-variable", error.message.as_str())
+            .error(place, error.code, error.message.as_str())
             .help(error.help.as_str());
     }
 

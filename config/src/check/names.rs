@@ -47,21 +47,31 @@ pub(super) fn name_routes(decoded: &mut Decoded, d: &mut Diagnostics) {
     }
 }
 
-/// `shop.example.com/v1/*`, `GET+POST:shop.example.com`, `default`.
+/// A host and a path as an operator writes them: `shop.example.com/v1/*`; empty for neither.
+pub(super) fn pattern(host: Option<&HostPattern>, path: Option<&PathPattern>) -> String {
+    let host = match host {
+        Some(HostPattern::Exact(host)) => host.clone(),
+        Some(HostPattern::Wildcard(host)) => format!("*.{host}"),
+        None => String::new(),
+    };
+    match path {
+        Some(PathPattern::Exact(path)) => host + path,
+        Some(PathPattern::Prefix(path)) => format!("{host}{path}/*"),
+        None => host,
+    }
+}
+
+/// `shop.example.com/v1/*`, `GET+POST:shop.example.com`, `*+x-canary`, `default`.
 fn derived_name(matches: &Match) -> String {
-    let mut name = String::new();
+    let mut name = pattern(matches.hosts.first(), matches.paths.first());
+    if *matches == Match::default() {
+        return "default".to_owned();
+    }
+    if name.is_empty() {
+        name.push('*');
+    }
     if !matches.methods.is_empty() {
-        name = format!("{}:", matches.methods.join("+"));
-    }
-    match matches.hosts.first() {
-        Some(HostPattern::Exact(host)) => name.push_str(host),
-        Some(HostPattern::Wildcard(host)) => name.push_str(&format!("*.{host}")),
-        None => {}
-    }
-    match matches.paths.first() {
-        Some(PathPattern::Exact(path)) => name.push_str(path),
-        Some(PathPattern::Prefix(path)) => name.push_str(&format!("{path}/*")),
-        None => {}
+        name = format!("{}:{name}", matches.methods.join("+"));
     }
     let conditions = [&matches.headers, &matches.cookies, &matches.query];
     for (condition, _) in conditions.into_iter().flatten() {
@@ -73,9 +83,5 @@ fn derived_name(matches: &Match) -> String {
     for listener in matches.listeners.iter().take(1) {
         name.push_str(&format!("@{listener}"));
     }
-    if name.is_empty() {
-        "default".to_owned()
-    } else {
-        name.chars().take(MAX_DERIVED).collect()
-    }
+    name.chars().take(MAX_DERIVED).collect()
 }

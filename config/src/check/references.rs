@@ -12,14 +12,16 @@ const MAX_LISTED: usize = 8;
 /// Finds what names refer to: the pools of routes and listeners, the listeners of routes. Marks the
 /// pools that are used.
 pub(super) fn resolve(decoded: &mut Decoded, d: &mut Diagnostics) {
+    let errors = d.errors();
     let mut used = HashSet::new();
     resolve_pools(decoded, &mut used, d);
     resolve_listeners(decoded, d);
     for pool in &mut decoded.pools {
         pool.item.used = used.contains(&pool.item.name);
     }
-    // A pool may be named by a route that could not be read.
-    let all_sound = decoded.routes.iter().all(|route| route.sound)
+    // A pool may be meant by a route that could not be read, or that names none that there is.
+    let all_sound = d.errors() == errors
+        && decoded.routes.iter().all(|route| route.sound)
         && decoded.listeners.iter().all(|listener| listener.sound);
     for pool in decoded
         .pools

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
+use super::names::pattern;
 use super::overlap::{covers, overlap};
 use crate::decode::{Decoded, Placed, RoutePlaces};
 use crate::diagnostics::Diagnostics;
@@ -52,8 +53,13 @@ fn check_equal<'r>(
             equal.insert(std::ptr::from_ref(route));
             let other = d.sources.describe(twin.places.route);
             let message = format!(
-                "the routes `{}` and `{}` ({other}) match the same requests equally well",
-                route.item.name, twin.item.name
+                "the routes `{}` and `{}` ({other}) match {} equally well",
+                route.item.name,
+                twin.item.name,
+                match pattern(alternative.host, alternative.path) {
+                    pair if pair.is_empty() => "the same requests".to_owned(),
+                    pair => format!("`{pair}`"),
+                }
             );
             d.error(route.places.route, "equal-routes", message)
                 .also(twin.places.route, "the other route")

@@ -21,6 +21,9 @@ pub(super) fn header_edits(route: &Reader<'_>, d: &mut Diagnostics, name: &str) 
         remove: remove.into_iter().map(|(name, _)| name).collect(),
     };
     refuse_contradictions(&reader, d, &edits);
+    if name == "request_headers" {
+        keep_one_host(&reader, d);
+    }
     edits
 }
 
@@ -91,6 +94,31 @@ fn refuse_contradictions(reader: &Reader<'_>, d: &mut Diagnostics, edits: &Heade
             d.error(found.node.place, "conflicting-keys", message)
                 .help("`set` alone replaces every field of that name");
         }
+    }
+}
+
+/// A request has exactly one Host field (RFC 9112 3.2): it can be set, not added or removed.
+fn keep_one_host(reader: &Reader<'_>, d: &mut Diagnostics) {
+    let is_host = |text: &str| text.eq_ignore_ascii_case("host");
+    let added = reader.find("add").and_then(|found| found.node.as_table());
+    let added = added.into_iter().flat_map(|table| &table.entries);
+    let mut places: Vec<Place> = added
+        .filter(|entry| is_host(&entry.key))
+        .map(|entry| entry.key_place)
+        .collect();
+    if let Some(found) = reader.find("remove") {
+        let nodes = match &found.node.value {
+            Value::Array(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(found.node),
+        };
+        let hosts = nodes
+            .iter()
+            .filter(|node| node.as_str().is_some_and(is_host));
+        places.extend(hosts.map(|node| node.place));
+    }
+    for place in places {
+        d.error(place, "bad-value", "a request has exactly one `host`")
+            .help("replace it by `set`");
     }
 }
 

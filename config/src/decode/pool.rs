@@ -107,17 +107,21 @@ fn backend(
 
 fn balance(reader: &Reader<'_>, d: &mut Diagnostics) -> Balance {
     let hash = hash_by(reader, d);
-    match reader.word(d, "balance") {
+    let errors = d.errors();
+    let balance = match reader.word(d, "balance") {
         Some("hash") => return Balance::Hash(hash.unwrap_or(HashBy::ClientIp)),
-        Some("random") => return refuse_hash(reader, d, Balance::Random),
-        Some("least-request") => return refuse_hash(reader, d, Balance::LeastRequest),
-        _ => {}
+        Some("random") => Balance::Random,
+        Some("least-request") => Balance::LeastRequest,
+        _ => Balance::RoundRobin,
+    };
+    if d.errors() == errors {
+        refuse_hash(reader, d);
     }
-    refuse_hash(reader, d, Balance::RoundRobin)
+    balance
 }
 
 /// A `hash` of the pool itself says nothing under another balance; an inherited one is passed over.
-fn refuse_hash(reader: &Reader<'_>, d: &mut Diagnostics, balance: Balance) -> Balance {
+fn refuse_hash(reader: &Reader<'_>, d: &mut Diagnostics) {
     if let Some(found) = reader.find_own("hash").filter(|_| !reader.is_partial()) {
         d.error(
             found.key_place,
@@ -126,7 +130,6 @@ fn refuse_hash(reader: &Reader<'_>, d: &mut Diagnostics, balance: Balance) -> Ba
         )
         .help("write balance = \"hash\", or leave `hash` out");
     }
-    balance
 }
 
 fn hash_by(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<HashBy> {

@@ -53,6 +53,7 @@ fn action_key<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Option<Found<'a>>
     let mut found = actions.into_iter().filter_map(|name| reader.find_own(name));
     let first = found.next();
     match first {
+        None if actions.iter().any(|name| reader.may_be_meant(name)) => {}
         None if !reader.is_partial() => {
             d.error(
                 reader.place(),

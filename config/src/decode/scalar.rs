@@ -77,6 +77,9 @@ pub(super) fn word(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<&'stat
     if let Some(word) = allowed().find(|word| word == written) {
         return Some(word);
     }
+    if holds_file(d, node.place) {
+        return report_secret(d, node.place);
+    }
     let message = format!("{} is not a value of `{}`", quoted(written), key.name);
     let list = format!("allowed: {}", listed(allowed()));
     d.error(node.place, "unknown-value", message).help(
@@ -110,6 +113,7 @@ pub(super) fn parsed<T>(
 ) -> Option<T> {
     match parse(written) {
         Ok(value) => Some(value),
+        Err(_) if holds_file(d, place) => report_secret(d, place),
         Err(unfit) => {
             let found = d.error(place, "bad-value", unfit.message);
             if let Some(help) = unfit.help {
@@ -118,6 +122,18 @@ pub(super) fn parsed<T>(
             None
         }
     }
+}
+
+/// Whether the value was taken in from a file: such a file is often a secret, which must not go
+/// into a log with a message.
+fn holds_file(d: &Diagnostics, place: Place) -> bool {
+    d.sources.text_at(place).contains("${file:")
+}
+
+fn report_secret<T>(d: &mut Diagnostics, place: Place) -> Option<T> {
+    d.error(place, "bad-value", "what this file holds does not fit here")
+        .help("its content is not shown, since it may be a secret");
+    None
 }
 
 /// Reports a value of the wrong type; always `None`.

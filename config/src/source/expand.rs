@@ -10,6 +10,7 @@ const MAX_INSERTED_BYTES: u64 = 64 * 1024;
 pub(crate) struct ExpandError {
     /// The reference as written, from `${` on.
     pub(crate) reference: String,
+    pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) help: String,
 }
@@ -72,6 +73,7 @@ impl Expanded {
         if !is_variable_name(name) {
             return Err(ExpandError {
                 reference: reference.to_owned(),
+                code: "bad-reference",
                 message: "this is not the name of an environment variable".to_owned(),
                 help: "write `${VAR}`, `${VAR:-default}` or `${file:/path}`; `$${` stands for `${`"
                     .to_owned(),
@@ -84,6 +86,7 @@ impl Expanded {
             None => {
                 return Err(ExpandError {
                     reference: reference.to_owned(),
+                    code: "unset-variable",
                     message: format!("the environment variable `{name}` is not set"),
                     help: format!("set it, or give a default: `${{{name}:-default}}`"),
                 });
@@ -95,6 +98,7 @@ impl Expanded {
     fn insert_file(&mut self, reference: &str, path: &Path) -> Result<(), ExpandError> {
         let text = read_text(path, MAX_INSERTED_BYTES).map_err(|message| ExpandError {
             reference: reference.to_owned(),
+            code: "unreadable-file",
             message,
             help: "`${file:/path}` takes in a small text file, such as a mounted secret".to_owned(),
         })?;
@@ -110,6 +114,7 @@ impl Expanded {
 fn unclosed(reference: &str) -> ExpandError {
     ExpandError {
         reference: reference.to_owned(),
+        code: "bad-reference",
         message: "`${` is not closed by `}`".to_owned(),
         help: "close it, or write `$${` for a plain `${`".to_owned(),
     }

@@ -24,7 +24,7 @@ pub fn parse_host(text: &str) -> Result<HostPattern, Unfit> {
     if let Some(address) = ipv6 {
         let address: Result<std::net::Ipv6Addr, _> = address.parse();
         return address
-            .map(|_| HostPattern::Exact(lower))
+            .map(|address| HostPattern::Exact(format!("[{address}]")))
             .map_err(|_| unfit());
     }
     if let Some((host, _)) = lower.rsplit_once(':') {
@@ -76,7 +76,7 @@ mod tests {
         let exact = |name: &str| Ok(HostPattern::Exact(name.to_owned()));
         assert_eq!(parse_host("Shop.Example.com."), exact("shop.example.com"));
         assert_eq!(parse_host("10.0.0.1"), exact("10.0.0.1"));
-        assert_eq!(parse_host("[::1]"), exact("[::1]"));
+        assert_eq!(parse_host("[0:0::1]"), exact("[::1]"));
         let wildcard = HostPattern::Wildcard("example.com".to_owned());
         assert_eq!(parse_host("*.example.com"), Ok(wildcard));
     }

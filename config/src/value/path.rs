@@ -60,7 +60,31 @@ pub fn parse_path(text: &str) -> Result<String, Unfit> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(unfit().help("write spaces and letters beyond ASCII percent-encoded"));
     }
+    if let Some(at) = text.find('%')
+        && let Some(trouble) = escape_trouble(text, at)
+    {
+        return Err(unfit().help(trouble));
+    }
     Ok(text.to_owned())
+}
+
+/// What is wrong with the first percent-encoding that is: requests' paths come with unreserved
+/// characters (RFC 3986 2.3) decoded, so an encoded one would never match.
+fn escape_trouble(text: &str, first: usize) -> Option<String> {
+    for (at, _) in text[first..].match_indices('%') {
+        let digits = text.get(first + at + 1..first + at + 3);
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
+            return Some("`%` is followed by two hexadecimal digits: \"%20\"".to_owned());
+        };
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            return Some(format!(
+                "write `{}` as it is, not encoded",
+                char::from(byte)
+            ));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -95,6 +119,8 @@ mod tests {
             "/a/../b",
             "/a b",
             "/ä",
+            "/%7Euser",
+            "/100%",
             &format!("/{:2048}", ""),
         ] {
             assert!(parse_path_pattern(text).is_err(), "{text:?}");
