@@ -16,7 +16,7 @@ use self::keys::Keys;
 use self::load::Load;
 use self::policy::PolicyFile;
 use self::view::{Screen, View};
-use crate::app::daemon::{Daemon, Options};
+use crate::app::daemon::{Daemon, Options, StartError};
 use crate::app::run::{self, Signals, Told};
 use crate::app::{Exit, output};
 use crate::args;
@@ -27,6 +27,11 @@ use crate::control::source::Source;
 const TICK: Duration = Duration::from_millis(100);
 /// What is under way at the end may take that long.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// Preferred for the admin interface.
+const ADMIN_PORT: u16 = 9900;
+/// With other ports each.
+const ATTEMPTS: u32 = 5;
 
 /// What is logged unless the command line says otherwise: on a terminal the log would tear the
 /// picture apart.
@@ -58,18 +63,7 @@ struct Demo {
 impl Demo {
     fn start(args: &args::Demo) -> Result<Self, Exit> {
         let backends = Arc::new(Backends::start().map_err(failed("the web servers"))?);
-        let file = PolicyFile::write(&backends, args.port).map_err(failed("the policy file"))?;
-        let steered = backends.clone();
-        let extra = Extra(Arc::new(move |path: &str| {
-            let number = path.strip_prefix("/demo/kill/")?.parse::<usize>().ok()?;
-            steered.toggle(number.checked_sub(1)?)
-        }));
-        let options = Options {
-            source: Source::File(file.path().to_owned()),
-            watch: true,
-            extra: Some(extra),
-        };
-        let daemon = Daemon::start(options).map_err(|error| run::tell(&error))?;
+        let (file, daemon) = start_switch(&backends, args.port)?;
         let signals = Signals::of(&daemon).map_err(failed("signals"))?;
         let load = Load::start(file.front()).map_err(failed("the requests"))?;
         load.set_running(!args.quiet);
@@ -137,6 +131,31 @@ impl Demo {
             _ => Exit::Failed,
         }
     }
+}
+
+/// Another process may take a port between the moment it was found free and the moment it is
+/// used: then other ports are tried.
+fn start_switch(backends: &Arc<Backends>, port: u16) -> Result<(PolicyFile, Daemon), Exit> {
+    let mut ports = (port, ADMIN_PORT);
+    for attempt in 1.. {
+        let file = PolicyFile::write(backends, ports).map_err(failed("the policy file"))?;
+        let steered = backends.clone();
+        let extra = Extra(Arc::new(move |path: &str| {
+            let number = path.strip_prefix("/demo/kill/")?.parse::<usize>().ok()?;
+            steered.toggle(number.checked_sub(1)?)
+        }));
+        let source = Source::File(file.path().to_owned());
+        match Daemon::start(Options {
+            source,
+            watch: true,
+            extra: Some(extra),
+        }) {
+            Ok(daemon) => return Ok((file, daemon)),
+            Err(StartError::System(_)) if attempt < ATTEMPTS => ports = (0, 0),
+            Err(error) => return Err(run::tell(&error)),
+        }
+    }
+    Err(Exit::Failed)
 }
 
 fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Exit {

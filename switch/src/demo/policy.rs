@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use super::backends::Backends;
 
-const ADMIN_PORT: u16 = 9900;
-
 /// The file; it is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct PolicyFile {
@@ -19,9 +17,10 @@ pub(super) struct PolicyFile {
 }
 
 impl PolicyFile {
-    pub(super) fn write(backends: &Backends, port: u16) -> io::Result<Self> {
-        let front = free(port)?;
-        let admin = free(ADMIN_PORT)?;
+    /// With these ports for clients and the admin interface, or free ones where they are taken.
+    pub(super) fn write(backends: &Backends, ports: (u16, u16)) -> io::Result<Self> {
+        let front = free(ports.0)?;
+        let admin = free(ports.1)?;
         let folder = folder()?;
         let path = folder.join("pointsman.toml");
         std::fs::write(&path, text(front, admin, backends))?;

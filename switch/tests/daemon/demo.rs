@@ -26,9 +26,11 @@ fn the_demo_survives_the_death_of_a_server() {
         let line = text.lines().find(|line| line.starts_with("listen = "))?;
         line.split('"').nth(1)?.parse::<std::net::SocketAddr>().ok()
     };
-    wait_until("the policy is written", || admin().is_some());
-    let admin = admin().expect("it is written");
-    wait_until("it is ready", || get(admin, "/ready").0 == 200);
+    // Before the demo has tried its ports, another process may be the one that answers there.
+    let pid = format!("\"pid\": {},", child.id());
+    let ready = || admin().filter(|admin| get(*admin, "/status").1.contains(&pid));
+    wait_until("it is ready", || ready().is_some());
+    let admin = ready().expect("it is ready");
     assert_eq!(
         post(admin, "/demo/kill/2"),
         (200, "two is dead\n".to_owned())
