@@ -398,6 +398,9 @@ impl Client for H1<'_> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        if self.output.is_empty() && !self.stream.is_tls() {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_output(cx))?;
         let flushed = ready!(Pin::new(&mut *self.stream).poll_flush(cx));
         Poll::Ready(flushed.map_err(|_| Reason::ClientClosed))

@@ -282,7 +282,11 @@ pub async fn head<C: Client>(
         if let Poll::Ready(outcome) = poll_head(cx, up, &mut seen, to_head) {
             return Poll::Ready(outcome);
         }
-        let checked = if upload.done {
+        // An interim response may be waiting to go out.
+        let flushed = client.poll_flush(cx);
+        let checked = if let Poll::Ready(Err(reason)) = flushed {
+            Err(reason)
+        } else if upload.done {
             match client.poll_gone(cx) {
                 Poll::Ready(reason) => Err(reason),
                 Poll::Pending => watch.on_head(cx),
