@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Bytes of a buffer for heads and small bodies.
 pub const SMALL: usize = 16 * 1024;
 /// Bytes of a buffer for long bodies.
-pub const LARGE: usize = 128 * 1024;
+pub const LARGE: usize = 32 * 1024;
 /// Buffers of each size that a worker keeps for the next user.
 const KEPT: usize = 128;
 
