@@ -190,6 +190,16 @@ async fn handshake(
         return None;
     };
     let alarm = worker.timer.alarm();
+    let config = match listener.policy.protocol {
+        Protocol::Http => config,
+        // What is spoken inside is between the client and its backend: offering HTTP would shut
+        // out clients that ask for anything else.
+        Protocol::Tcp { .. } => {
+            let mut config = (*config).clone();
+            config.alpn_protocols.clear();
+            Arc::new(config)
+        }
+    };
     let accepting = tokio_rustls::TlsAcceptor::from(config).accept(tcp);
     let done = alarm
         .within(listener.policy.timeouts.handshake, accepting)

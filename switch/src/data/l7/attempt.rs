@@ -22,14 +22,14 @@ use crate::snapshot::Route;
 const INTERIM: usize = 32;
 
 /// Forwards a request to a backend of the pool and its answer to the client.
-pub async fn forward<C: Client>(
-    scene: &Scene<'_>,
+pub async fn forward<'a, C: Client>(
+    scene: &Scene<'a>,
     client: &mut C,
     request: &RequestHead,
     view: &View<'_>,
-    route: &Route,
-    pool: &Pool,
-    record: &mut Record,
+    route: &'a Route,
+    pool: &'a Pool,
+    record: &mut Record<'a>,
 ) -> Result<Ended, Reason> {
     record.pooled(pool);
     let hash = pool.hash_by.as_ref().and_then(|by| view.hash(by));
@@ -118,7 +118,7 @@ impl<'a> Trial<'a> {
         client: &mut C,
         endpoint: &Arc<Endpoint>,
         fresh: bool,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Result<Answer<'a>, Failed> {
         let began = Instant::now();
         let entered = endpoint.enter();
@@ -182,10 +182,8 @@ impl<'a> Trial<'a> {
     ) -> Result<Connection, Reason> {
         // What cannot be sent twice asks the kernel whether the connection still stands.
         let certain = self.request.framing != Framing::None || !self.request.is_idempotent();
-        if !fresh {
-            if let Some(up) = self.scene.worker.upstreams.take(endpoint.id, certain) {
-                return Ok(up);
-            }
+        if !fresh && let Some(up) = self.scene.worker.upstreams.take(endpoint.id, certain) {
+            return Ok(up);
         }
         let began = Instant::now();
         let up = upstream::connect(endpoint, self.pool.connect_timeout, self.scene.alarm).await?;
@@ -196,7 +194,7 @@ impl<'a> Trial<'a> {
         Ok(up)
     }
 
-    fn limits(&self, record: &Record) -> Limits {
+    fn limits(&self, record: &Record<'_>) -> Limits {
         let (listener, route) = (&self.scene.listener.policy.timeouts, &self.route.timeouts);
         Limits {
             response: route.response,
@@ -273,7 +271,7 @@ impl<'a> Trial<'a> {
         &self,
         client: &mut C,
         mut answer: Answer<'_>,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Result<Ended, Reason> {
         record.status = answer.head.status;
         let (head, up) = (&answer.head, &mut answer.up);
@@ -321,7 +319,7 @@ impl<'a> Trial<'a> {
         &self,
         client: &mut C,
         mut answer: Answer<'_>,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Result<Ended, Reason> {
         let (head, up) = (&answer.head, &mut answer.up);
         let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);

@@ -143,7 +143,7 @@ impl Decoder {
                     if line.is_empty() {
                         self.state = State::Done;
                     } else {
-                        self.trailer(&line.to_vec())?;
+                        self.trailer(line)?;
                     }
                     buffer.consume(taken);
                 }

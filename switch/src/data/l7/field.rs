@@ -111,7 +111,7 @@ known! {
     3 => { Via b"via"; }
     4 => { Host b"host"; Date b"date"; }
     6 => { Expect b"expect"; Cookie b"cookie"; }
-    7 => { Upgrade b"upgrade"; Trailer b"trailer"; }
+    7 => { Upgrade b"upgrade"; Trailer b"trailer"; Referer b"referer"; }
     9 => { Forwarded b"forwarded"; }
     10 => { Connection b"connection"; KeepAlive b"keep-alive"; UserAgent b"user-agent"; }
     12 => { MaxForwards b"max-forwards"; ProxyStatus b"proxy-status"; }

@@ -16,13 +16,12 @@ use super::forward::{decimal, field};
 use super::head::{Framing, RequestHead, Version};
 use super::parse::{self, Limits};
 use super::respond::{self, Local};
-use super::{ConnInfo, Ended, Scene, exchange};
+use super::{ConnInfo, Ended, Scene, exchange, record};
 use crate::data::buffer::{Buffer, LARGE, SMALL};
 use crate::data::stream::Stream;
 use crate::data::timer::{Alarm, Elapsed};
 use crate::data::worker::Worker;
 use crate::error::Reason;
-use crate::metrics::{Method, Protocol, RequestDone};
 use crate::snapshot::ListenerSettings;
 
 /// Content that is joined with what is sent before it rather than written by itself.
@@ -57,7 +56,9 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, mut stream: Stream, mut i
         match next {
             Next::Keep => (),
             Next::Linger => return Box::pin(linger(&alarm, &mut stream, &mut input)).await,
-            Next::Close => return shut(&alarm, &mut stream).await,
+            // Dropping a plain connection ends it in order; TLS wants its farewell.
+            Next::Close if stream.is_tls() => return shut(&alarm, &mut stream).await,
+            Next::Close => return,
             Next::Reset => return stream.reset(),
         }
     }
@@ -103,7 +104,10 @@ async fn turn(
     let request = match head(alarm, stream, input, listener).await {
         Ok(Some(request)) => request,
         Ok(None) => return Next::Close,
-        Err(reason) => return refuse(worker, listener, alarm, stream, reason).await,
+        Err(reason) => {
+            record::refused(worker, listener, conn.peer, reason);
+            return refuse(alarm, stream, reason).await;
+        }
     };
     let mut client = H1::new(stream, input, &request);
     let scene = Scene {
@@ -159,25 +163,7 @@ async fn head(
 }
 
 /// Answers what could not be read as a request.
-async fn refuse(
-    worker: &Worker,
-    listener: &ListenerSettings,
-    alarm: &Alarm,
-    stream: &mut Stream,
-    reason: Reason,
-) -> Next {
-    worker.shard.request(&RequestDone {
-        listener: listener.id,
-        route: None,
-        pool: None,
-        status: reason.status(),
-        method: Method::Other,
-        protocol: Protocol::Http11,
-        reason: Some(reason),
-        took: Duration::ZERO,
-        request_bytes: 0,
-        response_bytes: 0,
-    });
+async fn refuse(alarm: &Alarm, stream: &mut Stream, reason: Reason) -> Next {
     let answer = Local::error(reason);
     let date = respond::date();
     let lines = answer.lines(&date);

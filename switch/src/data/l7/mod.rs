@@ -98,7 +98,7 @@ pub async fn exchange<C: Client>(
     client: &mut C,
     request: &RequestHead,
 ) -> Ended {
-    let mut record = Record::begin(scene, request);
+    let mut record = Record::begin(scene);
     let answered = answer(scene, client, request, &mut record).await;
     record.took_body(client);
     let ended = match answered {
@@ -110,11 +110,11 @@ pub async fn exchange<C: Client>(
 }
 
 /// Finds the route and does what it says.
-async fn answer<C: Client>(
-    scene: &Scene<'_>,
+async fn answer<'a, C: Client>(
+    scene: &Scene<'a>,
     client: &mut C,
     request: &RequestHead,
-    record: &mut Record,
+    record: &mut Record<'a>,
 ) -> Result<Ended, Reason> {
     let listener = &scene.listener.policy;
     if let Some(redirect) = &listener.redirect {
@@ -127,16 +127,16 @@ async fn answer<C: Client>(
         )
         .await;
     }
-    let client_ip = forward::client_of(request, scene.conn.peer, &listener.trusted);
-    let view = View::new(request, client_ip, &listener.name);
+    record.client = forward::client_of(request, scene.conn.peer, &listener.trusted);
+    let view = View::new(request, record.client, &listener.name);
     let table = &scene.snapshot.routes;
     let place = table.router.find(&view).ok_or(Reason::NoRoute)?;
     let route = table.routes.get(place).ok_or(Reason::NoRoute)?;
     record.routed(scene, route);
-    if let Some(limit) = route.max_body {
-        if matches!(request.framing, head::Framing::Length(n) if n > limit) {
-            return Err(Reason::BodyTooLarge);
-        }
+    if let Some(limit) = route.max_body
+        && matches!(request.framing, head::Framing::Length(n) if n > limit)
+    {
+        return Err(Reason::BodyTooLarge);
     }
     match &route.action {
         Action::Pool(place) => {
@@ -165,7 +165,7 @@ async fn rescue<C: Client>(
     client: &mut C,
     request: &RequestHead,
     reason: Reason,
-    record: &mut Record,
+    record: &mut Record<'_>,
 ) -> Ended {
     record.failed(reason);
     let gone = matches!(reason, Reason::ClientClosed | Reason::ClientStalled);
@@ -184,7 +184,7 @@ async fn local<C: Client>(
     client: &mut C,
     request: &RequestHead,
     answer: &Local,
-    record: &mut Record,
+    record: &mut Record<'_>,
 ) -> Result<Ended, Reason> {
     // A body that is not wanted is not waited for: its connection ends.
     let close = must_close(scene, client, request);

@@ -1,24 +1,29 @@
 //! What an exchange leaves behind: one entry in the metrics and, if asked for, in the access log.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Scene;
 use super::client::Client;
+use super::field::Known;
 use super::head::{RequestHead, Version};
+use crate::access_log::Entry;
+use crate::data::worker::Worker;
 use crate::endpoint::Endpoint;
 use crate::error::Reason;
 use crate::metrics::{Method, Protocol, RequestDone};
 use crate::pool::Pool;
-use crate::snapshot::Route;
+use crate::snapshot::{ListenerSettings, Route};
 
 /// The notes of one exchange.
 #[derive(Debug)]
-pub struct Record {
+pub struct Record<'a> {
     began: Instant,
-    route: Option<u32>,
-    route_name: Option<String>,
-    pool: Option<u32>,
+    route: Option<&'a Route>,
+    pool: Option<&'a Pool>,
+    /// The client's address, also behind a trusted proxy.
+    pub client: IpAddr,
     /// The backend that was tried last.
     pub backend: Option<Arc<Endpoint>>,
     /// The status code that the client gets.
@@ -35,14 +40,14 @@ pub struct Record {
     pub response_bytes: u64,
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// The request's head is complete.
-    pub fn begin(_scene: &Scene<'_>, _request: &RequestHead) -> Self {
+    pub fn begin(scene: &Scene<'a>) -> Self {
         Self {
             began: Instant::now(),
             route: None,
-            route_name: None,
             pool: None,
+            client: scene.conn.peer,
             backend: None,
             status: 0,
             reason: None,
@@ -59,17 +64,14 @@ impl Record {
     }
 
     /// A route took the request.
-    pub fn routed(&mut self, scene: &Scene<'_>, route: &Route) {
-        self.route = Some(route.id);
-        if scene.worker.log.is_some() {
-            self.route_name = Some(route.name.clone());
-        }
+    pub fn routed(&mut self, scene: &Scene<'a>, route: &'a Route) {
+        self.route = Some(route);
         scene.worker.shard.request_started(route.id);
     }
 
     /// It goes to this pool.
-    pub fn pooled(&mut self, pool: &Pool) {
-        self.pool = Some(pool.id);
+    pub fn pooled(&mut self, pool: &'a Pool) {
+        self.pool = Some(pool);
     }
 
     /// The request is not served as its client wished.
@@ -90,8 +92,8 @@ impl Record {
         let took = self.began.elapsed();
         scene.worker.shard.request(&RequestDone {
             listener: scene.listener.id,
-            route: self.route,
-            pool: self.pool,
+            route: self.route.map(|route| route.id),
+            pool: self.pool.map(|pool| pool.id),
             status: self.status,
             method: Method::from_bytes(request.method()),
             protocol: protocol(request.version),
@@ -99,6 +101,81 @@ impl Record {
             took,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
+        });
+        if let Some(log) = &scene.worker.log {
+            log.line(&self.entry(scene, request, took));
+        }
+    }
+
+    fn entry<'e>(
+        &'e self,
+        scene: &'e Scene<'_>,
+        request: &'e RequestHead,
+        took: Duration,
+    ) -> Entry<'e> {
+        let target = request.target();
+        let query = target.iter().position(|byte| *byte == b'?');
+        Entry {
+            time: SystemTime::now() - took,
+            listener: &scene.listener.policy.name,
+            client: Some(self.client),
+            method: Some(request.method()),
+            host: Some(request.get(request.authority)).filter(|host| !host.is_empty()),
+            path: Some(&target[..query.unwrap_or(target.len())]),
+            query: query.map(|at| &target[at + 1..]),
+            protocol: protocol(request.version),
+            status: self.status,
+            reason: self.reason,
+            route: self.route.map(|route| route.name.as_str()),
+            pool: self.pool.map(|pool| pool.name.as_str()),
+            backend: self.backend.as_ref().map(|backend| backend.name.as_str()),
+            attempts: self.attempts,
+            duration: took,
+            backend_duration: Some(self.backend_took).filter(|took| !took.is_zero()),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            user_agent: request.values(Known::UserAgent).next(),
+            referer: request.values(Known::Referer).next(),
+        }
+    }
+}
+
+/// Notes what could not be read as a request.
+pub fn refused(worker: &Worker, listener: &ListenerSettings, client: IpAddr, reason: Reason) {
+    worker.shard.request(&RequestDone {
+        listener: listener.id,
+        route: None,
+        pool: None,
+        status: reason.status(),
+        method: Method::Other,
+        protocol: Protocol::Http11,
+        reason: Some(reason),
+        took: Duration::ZERO,
+        request_bytes: 0,
+        response_bytes: 0,
+    });
+    if let Some(log) = &worker.log {
+        log.line(&Entry {
+            time: SystemTime::now(),
+            listener: &listener.policy.name,
+            client: Some(client),
+            method: None,
+            host: None,
+            path: None,
+            query: None,
+            protocol: Protocol::Http11,
+            status: reason.status(),
+            reason: Some(reason),
+            route: None,
+            pool: None,
+            backend: None,
+            attempts: 0,
+            duration: Duration::ZERO,
+            backend_duration: None,
+            request_bytes: 0,
+            response_bytes: 0,
+            user_agent: None,
+            referer: None,
         });
     }
 }

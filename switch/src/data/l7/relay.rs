@@ -87,7 +87,10 @@ impl Upload {
         loop {
             self.waits_for_client = false;
             if ready!(up.output.poll_write_to(cx, &mut up.stream)).is_err() {
-                return Poll::Ready(Ok(self.give_up()));
+                return Poll::Ready({
+                    self.give_up();
+                    Ok(())
+                });
             }
             if self.ended {
                 up.output.release();
@@ -100,7 +103,10 @@ impl Upload {
                     self.waits_for_client = false;
                     let n = ready!(self.pass(cx, client, up, n));
                     let Some(n) = n else {
-                        return Poll::Ready(Ok(self.give_up()));
+                        return Poll::Ready({
+                            self.give_up();
+                            Ok(())
+                        });
                     };
                     client.took(n);
                     self.bytes += n as u64;
@@ -431,18 +437,18 @@ pub async fn body<C: Client>(
     watch.progress = u64::MAX;
     let mut watched = false;
     poll_fn(|cx| {
-        if !upload.done {
-            if let Poll::Ready(Err(reason)) = upload.poll(cx, client, up, watch.limits.max_body) {
-                return Poll::Ready(Err(reason));
-            }
+        if !upload.done
+            && let Poll::Ready(Err(reason)) = upload.poll(cx, client, up, watch.limits.max_body)
+        {
+            return Poll::Ready(Err(reason));
         }
         if let Poll::Ready(outcome) = download.poll(cx, client, up) {
             return Poll::Ready(outcome);
         }
-        if upload.done {
-            if let Poll::Ready(reason) = client.poll_gone(cx) {
-                return Poll::Ready(Err(reason));
-            }
+        if upload.done
+            && let Poll::Ready(reason) = client.poll_gone(cx)
+        {
+            return Poll::Ready(Err(reason));
         }
         if !watched {
             watched = true;
