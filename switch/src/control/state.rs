@@ -180,13 +180,16 @@ impl State {
 
     /// Whether every endpoint that is checked regularly has been checked once.
     pub fn is_checked(&self) -> bool {
-        let checked = |(endpoint, spec): &(Arc<Endpoint>, Spec)| match spec {
-            Spec::Passive(_) => true,
-            Spec::Active(_) => self
-                .entry(endpoint.id)
-                .is_some_and(|entry| entry.last.is_some()),
-        };
-        self.checks().iter().all(checked)
+        let snapshot = self.publisher.current();
+        let mut pools = self.loaded.policy.pools.iter().zip(&snapshot.pools);
+        pools.all(|(policy, pool)| {
+            policy.health.is_none()
+                || pool.members.iter().all(|member| {
+                    let entry = self.entry(member.endpoint.id);
+                    member.health == Health::Unresolved
+                        || entry.is_some_and(|entry| entry.last.is_some())
+                })
+        })
     }
 
     fn publish_after(&mut self, previous: Option<Frame>) {

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use pointsman_config::policy::Policy;
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +28,9 @@ use crate::event::Event;
 const CAPACITY: usize = 1024;
 /// Messages of one kind that are taken up before the next snapshot.
 const BURST: usize = 256;
+/// Between two snapshots: a thousand backends that go down within a second make a hundred
+/// snapshots at most.
+const GAP: Duration = Duration::from_millis(10);
 
 /// What others ask of the reconciler.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub struct Reconciler<L> {
     inbox: Inbox,
     /// The state has changed since the last snapshot.
     stale: bool,
+    /// When the last snapshot was published.
+    published: Option<Instant>,
     /// The endpoints have changed since the checker was told.
     moved: bool,
     /// The first round of checks is over.
@@ -113,6 +118,7 @@ impl<L: Listeners> Reconciler<L> {
                 found,
             },
             stale: false,
+            published: None,
             moved: true,
             checked: false,
         };
@@ -124,6 +130,7 @@ impl<L: Listeners> Reconciler<L> {
         let mut events_open = true;
         self.settle();
         loop {
+            let due = self.due();
             tokio::select! {
                 message = self.inbox.messages.recv() => match message {
                     Some(message) => self.message(message),
@@ -135,9 +142,12 @@ impl<L: Listeners> Reconciler<L> {
                 },
                 Some(finding) = self.inbox.findings.recv() => self.finding(finding),
                 Some(found) = self.inbox.found.recv() => self.found(found),
+                () = tokio::time::sleep_until(due.into()), if self.stale => {}
             }
             self.take_up_what_waits();
-            self.settle();
+            if !self.stale || self.due() <= Instant::now() {
+                self.settle();
+            }
         }
     }
 
@@ -162,10 +172,16 @@ impl<L: Listeners> Reconciler<L> {
         }
     }
 
+    /// When the next snapshot may be published: the first one of a burst at once.
+    fn due(&self) -> Instant {
+        self.published.map_or_else(Instant::now, |last| last + GAP)
+    }
+
     /// Publishes what has changed and tells those who watch it.
     fn settle(&mut self) {
         if std::mem::take(&mut self.stale) {
             self.state.publish();
+            self.published = Some(Instant::now());
         }
         if std::mem::take(&mut self.moved) {
             self.checker.update(self.state.checks());
