@@ -5,6 +5,7 @@ mod client;
 pub mod daemon;
 mod logging;
 pub mod output;
+pub(crate) mod panics;
 mod plane;
 mod reload;
 pub(crate) mod run;

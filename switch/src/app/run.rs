@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::{Daemon, Options, StartError};
-use super::{Exit, NO_FILE, output, policy_file};
+use super::{Exit, NO_FILE, output, panics, policy_file};
 use crate::args::Run;
 use crate::control::source::Source;
 use crate::control::status::bind_word;
@@ -27,6 +27,7 @@ pub(super) fn run(args: Run) -> Exit {
             return Exit::Usage;
         }
     };
+    panics::end_the_process();
     raise_file_limit();
     let options = Options {
         source,

@@ -18,7 +18,7 @@ use self::policy::PolicyFile;
 use self::view::{Screen, View};
 use crate::app::daemon::{Daemon, Options, StartError};
 use crate::app::run::{self, Signals, Told};
-use crate::app::{Exit, output};
+use crate::app::{Exit, output, panics};
 use crate::args;
 use crate::control::admin::Extra;
 use crate::control::source::Source;
@@ -45,6 +45,7 @@ pub fn log_level() -> &'static str {
 
 /// Runs the demo to its end.
 pub fn run(args: args::Demo) -> Exit {
+    panics::end_the_process();
     run::raise_file_limit();
     match Demo::start(&args) {
         Ok(demo) => demo.play(args.time),
