@@ -174,6 +174,7 @@ fn timeouts(reader: &Reader<'_>, d: &mut Diagnostics) -> ListenerTimeouts {
         head: reader.duration(d, "head"),
         body_rate: reader.byte_rate(d, "body_rate").unwrap_or_default(),
         idle: reader.duration(d, "idle"),
+        tunnel: reader.duration(d, "tunnel"),
         handshake: reader.duration(d, "handshake"),
     }
 }

@@ -138,6 +138,16 @@ static TIMEOUTS: Section = Section {
         )
         .default("\"60s\""),
         Key::new(
+            "tunnel",
+            Kind::Duration {
+                min: MILLISECOND,
+                max: DAY,
+            },
+            "Silence on a connection that a `tcp` listener forwards.",
+            "\"10m\"",
+        )
+        .default("\"1h\""),
+        Key::new(
             "handshake",
             Kind::Duration {
                 min: MILLISECOND,

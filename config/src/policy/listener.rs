@@ -70,6 +70,8 @@ pub struct ListenerTimeouts {
     pub body_rate: u64,
     /// Between requests.
     pub idle: Duration,
+    /// Silence on a connection that a `tcp` listener forwards.
+    pub tunnel: Duration,
     /// The TLS handshake.
     pub handshake: Duration,
 }

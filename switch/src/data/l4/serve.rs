@@ -42,7 +42,7 @@ pub async fn serve(
         return client.reset();
     };
     let limits = Limits {
-        idle: listener.policy.timeouts.idle,
+        idle: listener.policy.timeouts.tunnel,
     };
     let meter = Bytes {
         worker: &worker,
