@@ -95,6 +95,10 @@ fn process(reader: &Reader<'_>, d: &mut Diagnostics) -> Process {
         workers: reader.count(d, "workers").and_then(NonZeroUsize::new),
         drain: reader.duration(d, "drain"),
         max_connections: reader.count(d, "max_connections").unwrap_or_default(),
+        max_buffers: reader
+            .size(d, "max_buffers")
+            .and_then(|size| size.try_into().ok())
+            .unwrap_or(usize::MAX),
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{DAY, Format, Key, Kind, LISTENER, POOL, ROUTE, Section, ZERO};
+use super::{DAY, Format, Key, Kind, LISTENER, MIB, POOL, ROUTE, Section, TIB, ZERO};
 
 /// The whole file.
 pub static ROOT: Section = Section {
@@ -91,6 +91,13 @@ static PROCESS: Section = Section {
             "100000",
         )
         .default("65536"),
+        Key::new(
+            "max_buffers",
+            Kind::Size { min: MIB, max: TIB },
+            "Memory for bytes under way. Beyond it new requests get 503 until others have ended.",
+            "\"256MiB\"",
+        )
+        .default("\"1GiB\""),
     ],
 };
 

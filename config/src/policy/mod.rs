@@ -57,6 +57,8 @@ pub struct Process {
     pub drain: Duration,
     /// Client connections that the process holds at most.
     pub max_connections: usize,
+    /// Bytes of memory for what is under way; new requests are refused beyond it.
+    pub max_buffers: usize,
 }
 
 /// `[admin]`

@@ -78,6 +78,7 @@ impl Daemon {
             metrics: &hub,
             access_log: access_log.as_ref(),
             max_connections: policy.process.max_connections,
+            max_buffers: policy.process.max_buffers,
         };
         let plane = Plane::start(workers(&policy), &shared).map_err(system("workers"))?;
         let plane = Arc::new(Slot::new(plane));

@@ -4,14 +4,16 @@
 
 use super::{Exit, output};
 
-/// From now on a panic in a worker or in the control plane ends the process with
+/// From now on a panic in a worker's own tasks (not in one of its connections, which end alone) or
+/// in the control plane ends the process with
 /// [`Exit::Failed`], after the usual message.
 pub(crate) fn end_the_process() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         usual(info);
         let thread = std::thread::current();
-        if let Some(name) = thread.name().filter(|name| is_vital(name)) {
+        let is_contained = crate::data::is_guarded();
+        if let Some(name) = thread.name().filter(|name| is_vital(name) && !is_contained) {
             output::error(&format!(
                 "the thread {name} panicked: this is a fault of pointsman"
             ));

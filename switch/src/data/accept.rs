@@ -14,9 +14,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::oneshot;
 
 use super::buffer::{Buffer, SMALL};
+use super::guard::guard;
 use super::l7::{self, ConnInfo, PREFACE};
 use super::stream::Stream;
-use super::worker::Worker;
+use super::worker::{Full, Place, Worker};
 use super::{l4, listener};
 use crate::metrics::Delta;
 use crate::snapshot::ListenerSettings;
@@ -115,45 +116,51 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Takes a connection in, unless a limit forbids it.
+/// Takes a connection in, unless a limit forbids it. At the process's limit idle connections make
+/// room: a client that waits for nothing loses least.
 fn admit(worker: &Rc<Worker>, id: u32, (stream, peer): Accepted) {
     let snapshot = worker.snapshots.load();
     let Some(listener) = snapshot.listener(id).cloned() else {
         return;
     };
-    let Some(place) = Place::take(worker, &listener, peer) else {
-        return;
+    let connections = &worker.connections;
+    let place = match connections.enter(&listener, peer, false) {
+        Err(Full::Process) if worker.timer.shed_idle() => connections.enter(&listener, peer, true),
+        outcome => outcome,
     };
+    let place = match place {
+        Ok(place) => place,
+        Err(full) => return worker.shard.connection_refused(id, full == Full::Process),
+    };
+    let held = Held::new(worker, id, place);
     let worker = worker.clone();
-    local_task::spawn(async move {
-        let _place = place;
+    local_task::spawn(guard(async move {
+        let _held = held;
         serve(worker, listener, stream, peer).await;
-    });
+    }));
 }
 
-/// One connection's place within the limits.
-struct Place {
+/// One connection of this worker.
+struct Held {
     worker: Rc<Worker>,
     listener: u32,
+    _place: Place,
 }
 
-impl Place {
-    fn take(worker: &Rc<Worker>, listener: &ListenerSettings, _peer: IpAddr) -> Option<Self> {
-        if !worker.connections.enter() {
-            return None;
-        }
+impl Held {
+    fn new(worker: &Rc<Worker>, listener: u32, place: Place) -> Self {
         worker.held.set(worker.held.get() + 1);
-        worker.shard.connection(listener.id, Delta::Opened);
-        Some(Self {
+        worker.shard.connection(listener, Delta::Opened);
+        Self {
             worker: worker.clone(),
-            listener: listener.id,
-        })
+            listener,
+            _place: place,
+        }
     }
 }
 
-impl Drop for Place {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.worker.connections.leave();
         self.worker.held.set(self.worker.held.get() - 1);
         self.worker.shard.connection(self.listener, Delta::Closed);
     }

@@ -1,7 +1,7 @@
 //! Byte buffers that are lent by the worker and given back as soon as they are empty, so that an
 //! idle connection holds none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,6 +16,7 @@ pub const LARGE: usize = 32 * 1024;
 const KEPT: usize = 128;
 
 thread_local! {
+    static LENT: Cell<usize> = const { Cell::new(0) };
     static FREE: RefCell<[Vec<Box<[u8]>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -177,31 +178,42 @@ impl io::Write for Buffer {
     }
 }
 
+/// Bytes of storage that this thread's buffers hold now.
+pub fn lent() -> usize {
+    LENT.get()
+}
+
 fn borrow(need: usize) -> Box<[u8]> {
-    let (class, size) = if need <= SMALL {
-        (0, SMALL)
-    } else if need <= LARGE {
-        (1, LARGE)
-    } else {
-        return vec![0; need.next_power_of_two()].into_boxed_slice();
+    let storage = match class(need.max(1).next_power_of_two().max(SMALL)) {
+        Some((class, size)) => FREE
+            .with_borrow_mut(|free| free[class].pop())
+            .unwrap_or_else(|| vec![0; size].into_boxed_slice()),
+        None => vec![0; need.next_power_of_two()].into_boxed_slice(),
     };
-    FREE.with_borrow_mut(|free| free[class].pop())
-        .unwrap_or_else(|| vec![0; size].into_boxed_slice())
+    LENT.set(LENT.get() + storage.len());
+    storage
 }
 
 fn give_back(storage: Box<[u8]>) {
-    let class = match storage.len() {
-        SMALL => 0,
-        LARGE => 1,
-        _ => return,
-    };
     // The thread's storage is gone when the thread itself ends; then the buffer just goes too.
+    let _ = LENT.try_with(|lent| lent.set(lent.get().saturating_sub(storage.len())));
+    let Some((class, _)) = class(storage.len()) else {
+        return;
+    };
     let _ = FREE.try_with(|free| {
         let kept = &mut free.borrow_mut()[class];
         if kept.len() < KEPT {
             kept.push(storage);
         }
     });
+}
+
+/// The place and size of the kept buffers of this size, if such are kept.
+fn class(size: usize) -> Option<(usize, usize)> {
+    [SMALL, LARGE]
+        .into_iter()
+        .position(|kept| kept == size)
+        .map(|class| (class, size))
 }
 
 #[cfg(test)]

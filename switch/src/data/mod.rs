@@ -3,6 +3,7 @@
 
 mod accept;
 mod buffer;
+mod guard;
 pub mod l4;
 pub mod l7;
 pub mod listener;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use pointsman_config::policy::BindAddr;
 use tokio::sync::mpsc;
 
+pub use self::guard::is_guarded;
 pub use self::listener::BindError;
 use self::worker::{Command, Connections, Parts};
 use crate::access_log::AccessLog;
@@ -42,6 +44,8 @@ pub struct Shared<'a> {
     pub access_log: Option<&'a AccessLog>,
     /// Client connections at most.
     pub max_connections: usize,
+    /// Bytes of buffers at most.
+    pub max_buffers: usize,
 }
 
 /// The workers and their sockets.
@@ -86,6 +90,7 @@ impl Plane {
     pub fn start(workers: usize, shared: &Shared<'_>) -> io::Result<Self> {
         let connections = Arc::new(Connections::new(shared.max_connections));
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
+        let max_buffers = shared.max_buffers / workers.max(1);
         for index in 0..workers.max(1) {
             let (sender, commands) = mpsc::unbounded_channel();
             let source = shared.source.clone();
@@ -100,6 +105,7 @@ impl Plane {
                     events,
                     log,
                     connections,
+                    max_buffers,
                 };
                 if let Err(error) = worker::run(parts, commands) {
                     tracing::error!(%error, "a worker could not start");

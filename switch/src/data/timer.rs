@@ -87,6 +87,22 @@ impl Timer {
         self.sweep(0);
     }
 
+    /// Lets the alarm of the idle connection go off that would go off first; `false` when none is
+    /// idle.
+    pub fn shed_idle(&self) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        let idle = slots
+            .iter_mut()
+            .filter(|slot| slot.idle && slot.deadline < NEVER);
+        let Some(slot) = idle.min_by_key(|slot| slot.deadline) else {
+            return false;
+        };
+        slot.deadline = 0;
+        drop(slots);
+        self.sweep(0);
+        true
+    }
+
     /// Sweeps for as long as it is polled; sleeps without waking while there is no alarm.
     pub async fn run(&self) {
         loop {

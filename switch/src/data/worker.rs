@@ -3,11 +3,15 @@
 //! endpoints.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
 use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 
@@ -19,7 +23,7 @@ use crate::balance::Tried;
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
-use crate::snapshot::SnapshotReader;
+use crate::snapshot::{ListenerSettings, SnapshotReader};
 use crate::{endpoint::Endpoint, sys::local_task};
 
 /// How often unused upstream connections are looked through and log lines are written out.
@@ -65,17 +69,31 @@ pub struct Worker {
     pub connections: Arc<Connections>,
     /// Connections of this worker.
     pub held: Cell<usize>,
+    max_buffers: usize,
     draining: watch::Sender<bool>,
     entropy: Cell<u64>,
     cursors: RefCell<Vec<u64>>,
     index: usize,
 }
 
-/// Counts client connections of the whole process against its limit.
+/// Counts client connections of the whole process against its limits.
 #[derive(Debug)]
 pub struct Connections {
     count: AtomicUsize,
     limit: AtomicUsize,
+    /// Connections by listener, and by listener and client, where such a limit is set.
+    places: Mutex<HashMap<Key, usize>>,
+}
+
+type Key = (u32, Option<IpAddr>);
+
+/// Why a connection is not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The process is at its limit.
+    Process,
+    /// The listener is, or this client on it.
+    Listener,
 }
 
 impl Connections {
@@ -84,6 +102,7 @@ impl Connections {
         Self {
             count: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
+            places: Mutex::default(),
         }
     }
 
@@ -97,18 +116,80 @@ impl Connections {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Counts one more; `false` when the limit is reached and it is not counted.
-    pub fn enter(&self) -> bool {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) {
-            self.leave();
-            return false;
+    /// Counts one more until the place is dropped. With `in_exchange` another connection is about
+    /// to end, and the process's limit is not asked.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn enter(
+        self: &Arc<Self>,
+        listener: &ListenerSettings,
+        client: IpAddr,
+        in_exchange: bool,
+    ) -> Result<Place, Full> {
+        let limits = &listener.policy.limits;
+        let of_listener =
+            (limits.connections < NO_LIMIT).then_some(((listener.id, None), limits.connections));
+        let of_client = limits
+            .connections_per_client
+            .map(|limit| ((listener.id, Some(client)), limit));
+        let wanted: SmallVec<[(Key, usize); 2]> =
+            of_listener.into_iter().chain(of_client).collect();
+        let mut place = Place {
+            connections: self.clone(),
+            keys: SmallVec::new(),
+        };
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        if before >= self.limit.load(Ordering::Relaxed) && !in_exchange {
+            return Err(Full::Process);
         }
-        true
+        if wanted.is_empty() {
+            return Ok(place);
+        }
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |(key, limit): &(Key, usize)| places.get(key).is_some_and(|n| n >= limit);
+        if wanted.iter().any(is_full) {
+            drop(places);
+            return Err(Full::Listener);
+        }
+        for (key, _) in wanted {
+            *places.entry(key).or_default() += 1;
+            place.keys.push(key);
+        }
+        drop(places);
+        Ok(place)
     }
+}
 
-    /// Counts one less.
-    pub fn leave(&self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+/// The default of `limits.connections`, which is none.
+const NO_LIMIT: usize = 1 << 24;
+
+/// One connection's place within the limits.
+#[derive(Debug)]
+pub struct Place {
+    connections: Arc<Connections>,
+    keys: SmallVec<[Key; 2]>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.count.fetch_sub(1, Ordering::Relaxed);
+        if self.keys.is_empty() {
+            return;
+        }
+        let mut places = self
+            .connections
+            .places
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for key in &self.keys {
+            if let Entry::Occupied(mut held) = places.entry(*key) {
+                *held.get_mut() -= 1;
+                if *held.get() == 0 {
+                    held.remove();
+                }
+            }
+        }
     }
 }
 
@@ -127,6 +208,8 @@ pub struct Parts {
     pub log: Option<LogWriter>,
     /// Connections of the whole process.
     pub connections: Arc<Connections>,
+    /// Bytes of buffers that this worker may lend before new requests are refused.
+    pub max_buffers: usize,
 }
 
 impl Worker {
@@ -143,6 +226,7 @@ impl Worker {
             log: parts.log,
             connections: parts.connections,
             held: Cell::new(0),
+            max_buffers: parts.max_buffers,
             draining: watch::Sender::new(false),
             entropy: Cell::new(seed),
             cursors: RefCell::default(),
@@ -184,6 +268,11 @@ impl Worker {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// Whether more bytes are under way than the policy allows.
+    pub fn is_overloaded(&self) -> bool {
+        super::buffer::lent() > self.max_buffers
     }
 
     /// Whether clients are told to leave.

@@ -152,6 +152,9 @@ pub(super) struct PoolBlock {
 pub(super) struct ListenerBlock {
     pub(super) opened: Counter,
     pub(super) closed: Counter,
+    pub(super) refused_by_limit: Counter,
+    pub(super) refused_by_overload: Counter,
+    pub(super) ambiguous: Counter,
     pub(super) tls_done: [Counter; TLS_VERSIONS.len()],
     pub(super) tls_failed: [Counter; TLS_VERSIONS.len()],
     pub(super) bytes_in: Counter,
@@ -216,6 +219,9 @@ impl Merge for ListenerBlock {
     fn merge(&self, other: &Self) {
         self.closed.merge(&other.closed);
         self.opened.merge(&other.opened);
+        self.refused_by_limit.merge(&other.refused_by_limit);
+        self.refused_by_overload.merge(&other.refused_by_overload);
+        self.ambiguous.merge(&other.ambiguous);
         merge_all(&self.tls_done, &other.tls_done);
         merge_all(&self.tls_failed, &other.tls_failed);
         self.bytes_in.merge(&other.bytes_in);

@@ -324,6 +324,26 @@ fn listeners(page: &mut Page, sums: &Sums) {
             &[name],
             listener.opened.get() as f64,
         );
+        let refused = [
+            ("limit", &listener.refused_by_limit),
+            ("overload", &listener.refused_by_overload),
+        ];
+        for (reason, count) in refused {
+            if count.get() > 0 {
+                page.put(
+                    Family::ConnectionsRefused,
+                    &[name, reason],
+                    count.get() as f64,
+                );
+            }
+        }
+        if listener.ambiguous.get() > 0 {
+            page.put(
+                Family::RequestsAmbiguous,
+                &[name],
+                listener.ambiguous.get() as f64,
+            );
+        }
         let results = [
             ("success", &listener.tls_done),
             ("failure", &listener.tls_failed),

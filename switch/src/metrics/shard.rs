@@ -109,6 +109,21 @@ impl Shard {
         });
     }
 
+    /// A client's connection was not taken in: the process is at its limit (`overload`), or the
+    /// listener is.
+    pub fn connection_refused(&self, listener: u32, overload: bool) {
+        self.listeners.write(listener, |block| match overload {
+            true => block.refused_by_overload.add(1),
+            false => block.refused_by_limit.add(1),
+        });
+    }
+
+    /// A request that two parsers may read differently was made plain and passed.
+    pub fn request_ambiguous(&self, listener: u32) {
+        self.listeners
+            .write(listener, |block| block.ambiguous.add(1));
+    }
+
     /// A TLS handshake with a client ended; the version (`1.3`, `TLSv1.3` or `TLSv1_3`) is `None`
     /// when none was agreed upon.
     pub fn tls_handshake(&self, listener: u32, ok: bool, version: Option<&'static str>) {

@@ -98,6 +98,10 @@ metrics! {
         "Connections from clients that are open.";
     ConnectionsTotal "pointsman_connections_total" Counter ["listener"]
         "Connections from clients that were accepted.";
+    ConnectionsRefused "pointsman_connections_refused_total" Counter ["listener" "reason"]
+        "Connections from clients that were not taken in: a limit of the listener (limit), the process at its limit (overload).";
+    RequestsAmbiguous "pointsman_requests_ambiguous_total" Counter ["listener"]
+        "Requests that two parsers may read differently and that passed, made plain (desync = defensive or monitor).";
     TlsHandshakes "pointsman_tls_handshakes_total" Counter ["listener" "result" "version"]
         "TLS handshakes with clients by result (success, failure) and version.";
     TcpBytes "pointsman_tcp_bytes_total" Counter ["listener" "direction"]

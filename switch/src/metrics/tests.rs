@@ -262,6 +262,8 @@ fn totals_say_the_same_as_the_text() {
         shard.attempt(site.pool, &site.backend, Some(404), took);
     }
     shard.connection(site.listener, Delta::Opened);
+    shard.connection_refused(site.listener, false);
+    shard.request_ambiguous(site.listener);
     let totals = site.hub.totals();
     assert_eq!(totals.routes[0].requests, 4);
     assert_eq!(totals.routes[0].errors, 4);

@@ -82,8 +82,10 @@ pub fn request(tokens: Tokens, mut bytes: Buffer, desync: Desync) -> Result<Requ
         authority,
         version: tokens.version,
         framing,
-        // Whatever was ambiguous ends with its connection.
-        keep_alive: connection.keep_alive && found.class < Class::Ambiguous,
+        // Whatever was ambiguous ends with its connection, unless it is only looked at.
+        keep_alive: connection.keep_alive
+            && (found.class < Class::Ambiguous || desync == Desync::Monitor),
+        class: found.class,
         expects_continue,
         upgrade,
         fields: tokens.fields,

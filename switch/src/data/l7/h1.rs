@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::body::{Decoder, Part};
+use super::classify::Class;
 use super::client::{Client, Outgoing};
 use super::forward::{decimal, field};
 use super::head::{Framing, RequestHead, Version};
@@ -109,6 +110,9 @@ async fn turn(
             return refuse(alarm, stream, reason).await;
         }
     };
+    if request.class >= Class::Ambiguous {
+        worker.shard.request_ambiguous(listener.id);
+    }
     let mut client = H1::new(stream, input, &request);
     let scene = Scene {
         worker,

@@ -216,6 +216,7 @@ fn head(parts: &http::request::Parts, ended: bool) -> Result<RequestHead, Reason
         fields,
         framing,
         keep_alive: true,
+        class: classify::Class::Compliant,
         expects_continue: expects,
         upgrade: None,
     })

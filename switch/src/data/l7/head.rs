@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::classify::Class;
 use super::field::{Field, Known, Span};
 use crate::data::buffer::Buffer;
 
@@ -51,6 +52,8 @@ pub struct RequestHead {
     pub framing: Framing,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
+    /// How doubtful it was before it was made plain.
+    pub class: Class,
     /// Whether the client waits for 100 Continue.
     pub expects_continue: bool,
     /// The protocol that the client wants to change to, if any.

@@ -116,6 +116,9 @@ async fn answer<'a, C: Client>(
     request: &RequestHead,
     record: &mut Record<'a>,
 ) -> Result<Ended, Reason> {
+    if scene.worker.is_overloaded() {
+        return Err(Reason::Overload);
+    }
     let listener = &scene.listener.policy;
     if let Some(redirect) = &listener.redirect {
         return local(
