@@ -262,8 +262,6 @@ fn totals_say_the_same_as_the_text() {
         shard.attempt(site.pool, &site.backend, Some(404), took);
     }
     shard.connection(site.listener, Delta::Opened);
-    shard.connection_refused(site.listener, false);
-    shard.request_ambiguous(site.listener);
     let totals = site.hub.totals();
     assert_eq!(totals.routes[0].requests, 4);
     assert_eq!(totals.routes[0].errors, 4);
@@ -389,6 +387,8 @@ impl Site {
         shard.connect(self.pool, &self.backend, Duration::ZERO);
         shard.retry(self.pool, None);
         shard.connection(self.listener, Delta::Opened);
+        shard.connection_refused(self.listener, false);
+        shard.request_ambiguous(self.listener);
         shard.tls_handshake(self.listener, true, Some("TLSv1_3"));
         shard.tcp_bytes(self.listener, 1, 2);
         self.hub.health_check(&self.backend, true, Duration::ZERO);

@@ -73,7 +73,7 @@ fn tokenise(bytes: &[u8], limits: &Limits) -> Result<Option<Tokens>, Reason> {
         }
         Ok(httparse::Status::Partial) => Ok(None),
         Err(httparse::Error::TooManyHeaders) => tokenise_long(bytes, limits),
-        Err(error) => Err(refusal(error)),
+        Err(error) => Err(refusal(error, bytes)),
     }
 }
 
@@ -86,7 +86,7 @@ fn tokenise_long(bytes: &[u8], limits: &Limits) -> Result<Option<Tokens>, Reason
             collect(&request, bytes, length, limits).map(Some)
         }
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(error) => Err(refusal(error)),
+        Err(error) => Err(refusal(error, bytes)),
     }
 }
 
@@ -125,12 +125,26 @@ fn fields(lines: &[httparse::Header<'_>], bytes: &[u8]) -> Fields {
         .collect()
 }
 
-fn refusal(error: httparse::Error) -> Reason {
+fn refusal(error: httparse::Error, bytes: &[u8]) -> Reason {
     match error {
         httparse::Error::TooManyHeaders => Reason::HeadTooLarge,
-        httparse::Error::Version => Reason::VersionRefused,
+        httparse::Error::Version if names_other_version(bytes) => Reason::VersionRefused,
         _ => Reason::BadRequest,
     }
+}
+
+/// Whether the request line is well-formed but for the version's number (RFC 9112 2.3, 3).
+fn names_other_version(bytes: &[u8]) -> bool {
+    let line = bytes
+        .trim_ascii_start()
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    let version = line.split(|byte| *byte == b' ').skip(2).collect::<Vec<_>>();
+    matches!(
+        version[..],
+        [[b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']]
+    )
 }
 
 /// A target that alone fills the head is the target's fault.
