@@ -18,6 +18,7 @@ pub(super) fn check_listeners(decoded: &Decoded, d: &mut Diagnostics) {
     for listener in &decoded.listeners {
         check_tls_files(listener, d);
         check_redirect_loop(listener, d);
+        check_proxy_protocol(listener, d);
         check_served(decoded, listener, d);
     }
 }
@@ -114,6 +115,24 @@ fn check_redirect_loop(listener: &Placed<Listener, ListenerPlaces>, d: &mut Diag
         let message = format!("the listener `{}` redirects to itself", listener.item.name);
         d.error(listener.places.redirect, "redirect-loop", message)
             .help("it speaks https already: take `redirect` out, or let it stand in the listener on port 80");
+    }
+}
+
+/// A header from just anybody would let clients choose their address.
+fn check_proxy_protocol(listener: &Placed<Listener, ListenerPlaces>, d: &mut Diagnostics) {
+    let Listener {
+        name,
+        proxy_protocol: true,
+        trusted,
+        ..
+    } = &listener.item
+    else {
+        return;
+    };
+    if trusted.is_empty() {
+        let message = format!("the listener `{name}` trusts nobody to send PROXY protocol headers");
+        d.error(listener.places.name, "nobody-trusted", message)
+            .help("name the proxies before it: trusted = [\"10.0.0.0/8\"]");
     }
 }
 

@@ -38,10 +38,11 @@ pub(super) fn listener(
             .into_iter()
             .map(|(net, _)| net)
             .collect(),
+        proxy_protocol: reader.boolean(d, "proxy_protocol").unwrap_or_default(),
         desync: match reader.word(d, "desync") {
-            Some("strict") => Desync::Strict,
+            Some("defensive") => Desync::Defensive,
             Some("monitor") => Desync::Monitor,
-            _ => Desync::Defensive,
+            _ => Desync::Strict,
         },
     };
     if matches!(item.protocol, Protocol::Tcp { .. }) {

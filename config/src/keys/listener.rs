@@ -67,6 +67,15 @@ pub static LISTENER: Section = Section {
         )
         .inherited(),
         Key::new(
+            "proxy_protocol",
+            Kind::Bool,
+            "Connections from `trusted` networks begin with a PROXY protocol header (version 1 or 2) \
+             that tells the client's address.",
+            "true",
+        )
+        .default("false")
+        .inherited(),
+        Key::new(
             "desync",
             Kind::Word(&[
                 ("strict", "only compliant requests pass"),
@@ -77,9 +86,9 @@ pub static LISTENER: Section = Section {
                 ("monitor", "what can be made plain passes and is counted"),
             ]),
             "How requests are treated that two parsers may read differently.",
-            "\"strict\"",
+            "\"defensive\"",
         )
-        .default("\"defensive\"")
+        .default("\"strict\"")
         .inherited(),
     ],
 };

@@ -36,6 +36,8 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// Networks whose X-Forwarded-*, Forwarded and PROXY headers are believed.
     pub trusted: Vec<IpNet>,
+    /// Connections from trusted networks begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// How doubtful requests are treated.
     pub desync: Desync,
 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::buffer::{Buffer, SMALL};
 use super::guard::guard;
 use super::l7::{self, ConnInfo, PREFACE};
+use super::proxy_protocol::{self, Addresses, Decoded};
 use super::stream::Stream;
 use super::worker::{Full, Place, Worker};
 use super::{l4, listener};
@@ -25,6 +26,9 @@ use crate::sys::local_task;
 
 /// How long accepting rests when the system has no more descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
+
+/// How soon a PROXY protocol header that came in part is looked at again.
+const PEEK_AGAIN: Duration = Duration::from_millis(10);
 
 enum Listening {
     Tcp(TcpListener),
@@ -167,6 +171,9 @@ impl Drop for Held {
 }
 
 async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stream, peer: IpAddr) {
+    let Some(peer) = introduced(&worker, &listener, &stream, peer).await else {
+        return;
+    };
     let stream = match &listener.tls {
         None => stream,
         Some(config) => match Box::pin(handshake(&worker, &listener, config.clone(), stream)).await
@@ -185,6 +192,53 @@ async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stre
         listener,
     };
     http(worker, conn, stream).await;
+}
+
+/// The client's address: the peer's, or what a trusted peer says in a PROXY protocol header.
+/// `None` when the header that must come does not.
+async fn introduced(
+    worker: &Worker,
+    listener: &ListenerSettings,
+    stream: &Stream,
+    peer: IpAddr,
+) -> Option<IpAddr> {
+    let policy = &listener.policy;
+    let (true, Stream::Tcp(tcp)) = (policy.proxy_protocol, stream) else {
+        return Some(peer);
+    };
+    if !policy.trusted.iter().any(|net| net.contains(&peer)) {
+        return Some(peer);
+    }
+    let alarm = worker.timer.alarm();
+    let header = Box::pin(alarm.within(policy.timeouts.handshake, proxy_header(tcp)));
+    let addresses = header.await.ok()??;
+    Some(addresses.map_or(peer, |addresses| addresses.source.ip().to_canonical()))
+}
+
+/// Takes the header off the connection and nothing behind it: TLS may follow.
+async fn proxy_header(tcp: &TcpStream) -> Option<Option<Addresses>> {
+    let mut bytes = [0; proxy_protocol::MAX_LEN];
+    loop {
+        let n = tcp.peek(&mut bytes).await.ok()?;
+        match proxy_protocol::decode(&bytes[..n]) {
+            Decoded::Parsed(header) => {
+                let mut left = header.len;
+                while left > 0 {
+                    tcp.readable().await.ok()?;
+                    match tcp.try_read(&mut bytes[..left]) {
+                        Ok(0) => return None,
+                        Ok(n) => left -= n,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                        Err(_) => return None,
+                    }
+                }
+                return Some(header.addresses);
+            }
+            // What was peeked at stays readable, so readiness tells nothing of what is missing.
+            Decoded::NeedMore if n > 0 => tokio::time::sleep(PEEK_AGAIN).await,
+            Decoded::NeedMore | Decoded::Invalid(_) => return None,
+        }
+    }
 }
 
 async fn handshake(
