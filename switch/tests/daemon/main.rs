@@ -5,5 +5,6 @@ mod demo;
 mod drain;
 mod health;
 mod reload;
+#[path = "../common/mod.rs"]
 mod support;
 mod tls;

@@ -296,3 +296,13 @@ pub fn post(address: SocketAddr, path: &str) -> (u16, String) {
     let stream = TcpStream::connect(address).expect("it listens");
     ask(stream, "POST", path).unwrap_or((0, String::new()))
 }
+
+/// Tells that a test does not apply here, past the capture of a test's output.
+pub fn skip(test: &str, reason: &str) {
+    say(&format!("skipped: {test}: {reason}"));
+}
+
+/// Tells something past the capture of a test's output.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

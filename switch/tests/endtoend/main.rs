@@ -1,0 +1,28 @@
+//! The program between real clients and real servers: curl and h2load in front, nginx and the
+//! embedded server behind, and raw sockets wherever a well-behaved program is not enough.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops"
+)]
+#![allow(clippy::print_stdout, reason = "shown when a test fails")]
+
+#[allow(dead_code, reason = "the other test program uses the rest")]
+#[path = "../common/mod.rs"]
+mod support;
+
+mod bodies;
+mod client;
+mod crowd;
+mod failing;
+mod forwarding;
+mod mistakes;
+mod pressure;
+mod programs;
+mod protocols;
+mod refused;
+mod reloads;
+mod routing;
+mod scripted;
+mod streams;
+mod telling;
