@@ -1,7 +1,10 @@
 //! The house stands: every module uses only rows above it, the two planes do not know each other,
 //! and `unsafe` stays in `sys/` (ARCHITECTURE.md, "The house").
 
-#![allow(clippy::unwrap_used, reason = "a test that meets what it did not expect stops")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! A running switch, servers behind it, and a client in front.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;

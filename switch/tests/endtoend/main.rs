@@ -7,7 +7,6 @@
 )]
 #![allow(clippy::print_stdout, reason = "shown when a test fails")]
 
-#[allow(dead_code, reason = "the other test program uses the rest")]
 #[path = "../common/mod.rs"]
 mod support;
 

@@ -6,130 +6,34 @@ use crate::scripted::{Scripted, ok};
 use crate::support::*;
 
 /// What is wrong, the request, the status of the answer.
+#[rustfmt::skip]
 const REFUSED: &[(&str, &str, u16)] = &[
     ("no version", "GET /\r\n\r\n", 400),
-    (
-        "a space in the target",
-        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-        400,
-    ),
-    (
-        "an unknown version",
-        "GET / HTTP/3.0\r\nHost: a\r\n\r\n",
-        505,
-    ),
-    (
-        "a method that is no token",
-        "GE(T / HTTP/1.1\r\nHost: a\r\n\r\n",
-        400,
-    ),
+    ("an unknown version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
+    ("a method that is no token", "GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("no Host", "GET / HTTP/1.1\r\n\r\n", 400),
-    (
-        "two Hosts",
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        400,
-    ),
-    (
-        "a Host with a path",
-        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
-        400,
-    ),
-    (
-        "a Host with a user",
-        "GET / HTTP/1.1\r\nHost: me@a\r\n\r\n",
-        400,
-    ),
-    (
-        "a space before the colon",
-        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-        400,
-    ),
-    (
-        "a folded line",
-        "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-        400,
-    ),
-    (
-        "a line without a colon",
-        "GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n",
-        400,
-    ),
-    (
-        "a NUL in a value",
-        "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
-        400,
-    ),
-    (
-        "a bare CR in a value",
-        "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
-        400,
-    ),
-    (
-        "a fragment in the target",
-        "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n",
-        400,
-    ),
-    (
-        "CONNECT",
-        "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
-        405,
-    ),
+    ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    ("a Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+    ("a Host with a user", "GET / HTTP/1.1\r\nHost: me@a\r\n\r\n", 400),
+    ("a space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+    ("a folded line", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400),
+    ("a line without a colon", "GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n", 400),
+    ("a NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+    ("a bare CR in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400),
+    ("a fragment in the target", "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405),
     ("TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
-    (
-        "a length with a sign",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello",
-        400,
-    ),
-    (
-        "a negative length",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\nhello",
-        400,
-    ),
-    (
-        "a length that is no number",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5x\r\n\r\n",
-        400,
-    ),
-    (
-        "a length of 20 digits",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551621\r\n\r\nhello",
-        400,
-    ),
-    (
-        "two lengths",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        400,
-    ),
-    (
-        "two lengths in one line",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nhello!",
-        400,
-    ),
-    (
-        "a coding beside chunked",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        501,
-    ),
-    (
-        "chunked twice",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        400,
-    ),
-    (
-        "a coding that only looks like chunked",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-        400,
-    ),
-    (
-        "chunked in HTTP/1.0",
-        "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        400,
-    ),
-    (
-        "an unknown expectation",
-        "POST / HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nContent-Length: 0\r\n\r\n",
-        417,
-    ),
+    ("a length with a sign", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello", 400),
+    ("a negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\nhello", 400),
+    ("a length that is no number", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5x\r\n\r\n", 400),
+    ("a length of 20 digits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551621\r\n\r\nhello", 400),
+    ("two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", 400),
+    ("two lengths in one line", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nhello!", 400),
+    ("a coding beside chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+    ("chunked twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ("a coding that only looks like chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+    ("chunked in HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ("an unknown expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nContent-Length: 0\r\n\r\n", 417),
 ];
 
 fn server() -> Scripted {
@@ -160,23 +64,12 @@ fn a_request_against_the_grammar_is_refused_and_no_server_hears_of_it() {
 }
 
 /// Readers differ about these, but they can be made plain: they pass, and end their connection.
+#[rustfmt::skip]
 const MADE_PLAIN: &[(&str, &str)] = &[
-    (
-        "length and chunked",
-        "POST /plain HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-    ),
-    (
-        "the same length twice",
-        "POST /plain HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
-    ),
-    (
-        "a bare LF",
-        "POST /plain HTTP/1.1\nHost: a\nContent-Length: 5\n\nhello",
-    ),
-    (
-        "another host in the target",
-        "POST http://a/plain HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello",
-    ),
+    ("length and chunked", "POST /plain HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    ("the same length twice", "POST /plain HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+    ("a bare LF", "POST /plain HTTP/1.1\nHost: a\nContent-Length: 5\n\nhello"),
+    ("another host in the target", "POST http://a/plain HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello"),
 ];
 
 #[test]
