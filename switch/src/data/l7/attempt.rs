@@ -1,5 +1,4 @@
-//! Trying backends until one answers (RFC 9110 9.2.2): another one is tried when no connection
-//! stands or nothing was sent, and for idempotent requests also when no byte of an answer came.
+//! Trying backends, in the order that [`super::retry`] decides, until one answers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,9 +7,9 @@ use super::client::{Client, Outgoing};
 use super::head::{Framing, RequestHead, ResponseHead};
 use super::record::Record;
 use super::relay::{self, Download, Fault, Limits, Upload, Watch};
+use super::retry::{Failure, Retry, Rules, Step};
 use super::view::View;
 use super::{Ended, Scene, forward, must_close, respond, tunnel};
-use crate::balance::Tried;
 use crate::data::upstream::{self, Connection};
 use crate::endpoint::{Endpoint, InFlight};
 use crate::error::{Reason, Side};
@@ -33,32 +32,28 @@ pub async fn forward<'a, C: Client>(
 ) -> Result<Ended, Reason> {
     record.pooled(pool);
     let hash = pool.hash_by.as_ref().and_then(|by| view.hash(by));
-    let mut trial = Trial {
+    let trial = Trial {
         scene,
         request,
         route,
         pool,
-        hash,
-        tried: Tried::default(),
-        stale: None,
     };
-    let mut last = Reason::NoBackend;
+    let mut retry = Retry::new(Rules {
+        backends: route.retry.attempts,
+        repeatable: request.is_idempotent() || route.retry.unsafe_methods,
+        affine: hash.is_some(),
+    });
     let outcome = loop {
-        let Some((endpoint, fresh)) = trial.next(record.attempts) else {
-            break Err(last);
+        let pick = |tried: &_| scene.worker.pick(pool, hash, tried).cloned();
+        let (endpoint, fresh) = match retry.next(pick) {
+            Step::Try { endpoint, fresh } => (endpoint, fresh),
+            Step::GiveUp(reason) => break Err(reason),
         };
         record.attempts += 1;
         record.backend = Some(endpoint.clone());
         match trial.attempt(client, &endpoint, fresh, record).await {
             Ok(answer) => break trial.deliver(client, answer, record).await,
-            Err(Failed {
-                reason,
-                again: true,
-            }) => last = reason,
-            Err(Failed {
-                reason,
-                again: false,
-            }) => break Err(reason),
+            Err(failure) => retry.failed(&endpoint, &failure),
         }
     };
     if record.attempts > 1 {
@@ -72,15 +67,6 @@ struct Trial<'a> {
     request: &'a RequestHead,
     route: &'a Route,
     pool: &'a Pool,
-    hash: Option<u64>,
-    tried: Tried,
-    /// A backend whose kept connection had ended: it has not been tried in earnest.
-    stale: Option<Arc<Endpoint>>,
-}
-
-struct Failed {
-    reason: Reason,
-    again: bool,
 }
 
 /// A backend's answer, its head in hand.
@@ -95,41 +81,20 @@ struct Answer<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// The next backend to try, and whether on a new connection.
-    fn next(&mut self, attempts: u32) -> Option<(Arc<Endpoint>, bool)> {
-        let allowed = attempts < self.route.retry.attempts.max(1);
-        let other = allowed
-            .then(|| {
-                self.scene
-                    .worker
-                    .pick(self.pool, self.hash, &self.tried)
-                    .cloned()
-            })
-            .flatten();
-        if let Some(endpoint) = other {
-            self.tried.insert(endpoint.id);
-            return Some((endpoint, false));
-        }
-        self.stale.take().map(|endpoint| (endpoint, true))
-    }
-
     async fn attempt<C: Client>(
-        &mut self,
+        &self,
         client: &mut C,
         endpoint: &Arc<Endpoint>,
         fresh: bool,
         record: &mut Record<'_>,
-    ) -> Result<Answer<'a>, Failed> {
+    ) -> Result<Answer<'a>, Failure> {
         let began = Instant::now();
         let entered = endpoint.enter();
         let mut up = match self.connection(endpoint, fresh).await {
             Ok(up) => up,
             Err(reason) => {
                 self.failed(endpoint, reason, began);
-                return Err(Failed {
-                    reason,
-                    again: true,
-                });
+                return Err(Failure::unconnected(reason));
             }
         };
         forward::request(
@@ -139,7 +104,7 @@ impl<'a> Trial<'a> {
             self.route,
             &endpoint.name,
         );
-        let mut upload = Upload::new(self.request, &up);
+        let mut upload = Upload::new(self.request);
         let mut watch = Watch::new(self.scene.alarm, self.limits(record));
         match self.head(client, &mut up, &mut upload, &mut watch).await {
             Ok(head) => {
@@ -163,13 +128,11 @@ impl<'a> Trial<'a> {
             }
             Err(fault) => {
                 self.failed(endpoint, fault.reason, began);
-                let again = self.may_try_again(&fault, &upload, &up);
-                if again && fault.reason == Reason::StaleConnection {
-                    self.stale = Some(endpoint.clone());
-                }
-                Err(Failed {
+                Err(Failure {
                     reason: fault.reason,
-                    again,
+                    answered: fault.answered,
+                    sent: !upload.nothing_sent(),
+                    spent: upload.bytes > 0,
                 })
             }
         }
@@ -214,8 +177,10 @@ impl<'a> Trial<'a> {
         watch: &mut Watch<'_>,
     ) -> Result<ResponseHead, Fault> {
         let to_head = self.request.method() == b"HEAD";
+        let mut answered = false;
         for _ in 0..INTERIM {
-            let head = relay::head(client, up, upload, watch, to_head).await?;
+            let outcome = relay::head(client, up, upload, watch, to_head).await;
+            let head = outcome.map_err(|fault| fault.after(answered))?;
             match head.status {
                 101 if self.request.upgrade.is_some() => return Ok(head),
                 101 => {
@@ -231,6 +196,8 @@ impl<'a> Trial<'a> {
                         client.interim(&outgoing(&head, up, &lines, Framing::None, false));
                     }
                     up.input.consume(head.length);
+                    // The connection proved alive, and the request arrived.
+                    (answered, up.reused) = (true, false);
                 }
                 _ => return Ok(head),
             }
@@ -255,15 +222,6 @@ impl<'a> Trial<'a> {
                 reason,
             });
         }
-    }
-
-    fn may_try_again(&self, fault: &Fault, upload: &Upload, up: &Connection) -> bool {
-        let unanswered = fault.reason.side() == Side::Endpoint && !fault.answered;
-        let replayable = upload.bytes == 0 && fault.reason != Reason::Timeout;
-        let harmless = upload.nothing_sent(up)
-            || self.request.is_idempotent()
-            || self.route.retry.unsafe_methods;
-        unanswered && replayable && harmless
     }
 
     /// Passes the answer on and keeps the connection if it can serve again.

@@ -17,6 +17,7 @@ mod parse;
 mod record;
 mod relay;
 mod respond;
+mod retry;
 mod tunnel;
 mod view;
 

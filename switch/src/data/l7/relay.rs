@@ -54,12 +54,13 @@ pub struct Upload {
     waits_for_client: bool,
     /// The client waits for 100 Continue before it sends anything.
     patient: bool,
-    head: usize,
+    /// A byte of the head went out.
+    begun: bool,
 }
 
 impl Upload {
     /// A request whose head lies in the connection's output.
-    pub fn new(request: &RequestHead, up: &Connection) -> Self {
+    pub fn new(request: &RequestHead) -> Self {
         Self {
             framing: request.framing,
             done: false,
@@ -68,13 +69,13 @@ impl Upload {
             bytes: 0,
             waits_for_client: false,
             patient: request.expects_continue,
-            head: up.output.len(),
+            begun: false,
         }
     }
 
     /// Whether not one byte of the request can have reached the backend.
-    pub fn nothing_sent(&self, up: &Connection) -> bool {
-        self.bytes == 0 && up.output.len() == self.head
+    pub fn nothing_sent(&self) -> bool {
+        self.bytes == 0 && !self.begun
     }
 
     fn poll<C: Client>(
@@ -86,7 +87,10 @@ impl Upload {
     ) -> Poll<Result<(), Reason>> {
         loop {
             self.waits_for_client = false;
-            if ready!(up.output.poll_write_to(cx, &mut up.stream)).is_err() {
+            let before = up.output.len();
+            let written = up.output.poll_write_to(cx, &mut up.stream);
+            self.begun |= up.output.len() < before;
+            if ready!(written).is_err() {
                 return Poll::Ready({
                     self.give_up();
                     Ok(())
@@ -168,6 +172,14 @@ pub struct Fault {
 impl Fault {
     fn new(reason: Reason, answered: bool) -> Self {
         Self { reason, answered }
+    }
+
+    /// The same where an interim response may have come before.
+    pub fn after(self, answered: bool) -> Self {
+        Self {
+            answered: self.answered || answered,
+            ..self
+        }
     }
 }
 
