@@ -78,3 +78,23 @@ fn servers_that_do_not_read_cost_little_memory() {
         "{grown} bytes for 16 servers that do not read"
     );
 }
+#[test]
+fn a_connection_limit_holds_and_frees_its_places() {
+    let server = Backend::start("one");
+    let text = policy(&[server.address], "")
+        .replace("[[route]]", "limits = { connections = 4 }\n[[route]]");
+    let switch = Switch::start(&text);
+    let mut held: Vec<Conn> = (0..4)
+        .map(|_| {
+            let mut conn = Conn::open(switch.address("web"));
+            assert_eq!(conn.get("/").unwrap().status, 200);
+            conn
+        })
+        .collect();
+    let status = get(switch.address("web"), "/").0;
+    assert!(matches!(status, 0 | 503), "{status}");
+    held.pop();
+    wait_until("the place is free again", || {
+        get(switch.address("web"), "/").0 == 200
+    });
+}
