@@ -8,10 +8,13 @@ use crate::client::WebSocket;
 use crate::crowd::Crowd;
 use crate::support::*;
 
-/// Reloads in the test: a small number, or as many as the environment asks for.
+/// WebSockets, and as many TCP connections, that are open all the while.
+const STREAMS: usize = 100;
+
+/// Reloads in the test: a thousand, or as many as the environment asks for.
 fn reloads() -> usize {
     let asked = std::env::var("POINTSMAN_TEST_RELOADS").ok();
-    asked.map_or(200, |text| {
+    asked.map_or(1000, |text| {
         text.parse().expect("POINTSMAN_TEST_RELOADS is a number")
     })
 }
@@ -45,8 +48,8 @@ fn reloads_under_load_fail_no_request_and_close_no_stream() {
     let switch = Switch::start(&changing(0, &one, &two, echo.address));
     switch.wait_for_states(&["up", "up"]);
     let (web, raw) = (switch.address("web"), switch.address("raw"));
-    let mut sockets: Vec<_> = (0..20).map(|_| WebSocket::open(web, "/ws")).collect();
-    let mut streams: Vec<_> = (0..20).map(|_| open_stream(raw)).collect();
+    let mut sockets: Vec<_> = (0..STREAMS).map(|_| WebSocket::open(web, "/ws")).collect();
+    let mut streams: Vec<_> = (0..STREAMS).map(|_| open_stream(raw)).collect();
     let crowd = Crowd::start(8, web, "/");
     let count = reloads();
     for n in 1..=count {
@@ -71,7 +74,7 @@ fn reloads_under_load_fail_no_request_and_close_no_stream() {
     let counted = format!("pointsman_config_reloads_total{{result=\"success\"}} {count}\n");
     assert!(metrics.contains(&counted), "{counted} is not in\n{metrics}");
     say(&format!(
-        "{count} reloads under load: {} requests, 0 failed; 20 WebSockets and 20 TCP streams, 0 closed",
+        "{count} reloads under load: {} requests, 0 failed; {STREAMS} WebSockets and {STREAMS} TCP streams, 0 closed",
         tally.answered
     ));
 }
