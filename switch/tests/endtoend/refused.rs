@@ -9,6 +9,7 @@ use crate::support::*;
 #[rustfmt::skip]
 const REFUSED: &[(&str, &str, u16)] = &[
     ("no version", "GET /\r\n\r\n", 400),
+    ("a space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("an unknown version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
     ("a method that is no token", "GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("no Host", "GET / HTTP/1.1\r\n\r\n", 400),
