@@ -9,6 +9,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pointsman_config::policy::Policy;
+
 /// The root of the project.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -98,19 +100,30 @@ fn a_path_is_told_from_other_words() {
     assert_eq!(found, ["data/l7/mod.rs", "sys/", "docs/x.md"]);
 }
 
+/// The policies in the README.
+fn policies(readme: &str) -> Vec<&str> {
+    let blocks = readme.split("```toml\n").skip(1);
+    blocks.filter_map(|rest| rest.split("```").next()).collect()
+}
+
 #[test]
 fn every_policy_in_the_readme_is_right() {
-    let text = fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks: Vec<&str> = text
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = policies(&readme);
     assert!(!blocks.is_empty());
     for block in blocks {
-        let policy = pointsman_config::policy::Policy::from_toml(block, Path::new("README.md"));
+        let policy = Policy::from_toml(block, Path::new("README.md"));
         if let Err(report) = policy {
             panic!("{}", report.render_text(false));
         }
     }
+}
+
+#[test]
+fn the_report_in_the_readme_is_what_check_prints() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let wrong = policies(&readme)[0].replace("pool = \"app\"", "pool = \"ap\"\ntimeout = 15");
+    let report = Policy::from_toml(&wrong, Path::new("pointsman.toml")).unwrap_err();
+    let printed = report.render_text(false);
+    assert!(readme.contains(printed.trim_end()), "{printed}");
 }
