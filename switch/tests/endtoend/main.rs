@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod support;
 
+mod answers;
 mod bodies;
 mod client;
 mod crowd;
