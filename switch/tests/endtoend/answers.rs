@@ -108,10 +108,10 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
-fn a_client_that_has_shut_its_sending_side_gets_its_answer() {
+fn a_client_that_asks_once_and_shuts_its_sending_side_gets_its_answer() {
     let server = Backend::start("one");
     let (_switch, mut conn) = before(server.address);
-    conn.send("GET /delay/200ms HTTP/1.1\r\nHost: a\r\n\r\n")
+    conn.send("GET /delay/200ms HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .unwrap();
     conn.0.get_ref().shutdown(Shutdown::Write).unwrap();
     let answer = conn.answer().unwrap();

@@ -98,3 +98,69 @@ fn a_connection_limit_holds_and_frees_its_places() {
         get(switch.address("web"), "/").0 == 200
     });
 }
+
+#[test]
+fn a_body_that_only_drips_is_given_up() {
+    let server = Backend::start("one");
+    let switch = Switch::start(&policy(&[server.address], ""));
+    let mut conn = Conn::open(switch.address("web"));
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    conn.send(head).unwrap();
+    let began = std::time::Instant::now();
+    conn.0
+        .get_ref()
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let status = loop {
+        assert!(began.elapsed() < PATIENCE, "it is given up in time");
+        let _ = conn.send("x");
+        match conn.head() {
+            Ok(answer) => break answer.status,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(status, 408);
+    assert!(
+        began.elapsed() > Duration::from_secs(1),
+        "a moment is granted"
+    );
+}
+
+#[test]
+fn an_exchange_ends_after_its_total_time() {
+    let server = Backend::start("one");
+    let keys = "[[route]]\ntimeout = \"400ms\"";
+    let switch = Switch::start(&policy(&[server.address], "").replace("[[route]]", keys));
+    let mut conn = Conn::open(switch.address("web"));
+    let answer = conn.get("/delay/10s").unwrap();
+    assert_eq!(answer.status, 504);
+    let why = answer.field("proxy-status").expect("Proxy-Status");
+    assert!(why.contains("total_timeout"), "{why}");
+    let mut conn = Conn::open(switch.address("web"));
+    let cut = conn.get("/stream?n=100&every=100ms");
+    assert!(cut.is_err(), "what has begun is cut off: {cut:?}");
+}
+
+#[test]
+fn beyond_the_memory_for_bytes_under_way_new_requests_get_503() {
+    let server = Backend::start("one");
+    let text = format!(
+        "[process]\nmax_buffers = \"1MiB\"\n{}",
+        policy(&[server.address], "")
+    );
+    let switch = Switch::start(&text);
+    let address = switch.address("web");
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        let mut conn = Conn::open(address);
+        conn.send("GET /size/16777216 HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        held.push(conn);
+    }
+    wait_until("requests are refused", || get(address, "/").0 == 503);
+    drop(held);
+    wait_until("requests are served again", || {
+        (0..8).all(|_| get(address, "/").0 == 200)
+    });
+}
