@@ -38,6 +38,8 @@ pub enum Command {
     Reload(Reload),
     /// Show what the running switch does
     Status(Status),
+    /// Have the running switch hand over to a new process, and lose no connection
+    Upgrade(Upgrade),
     /// Try it out: three web servers, a switch in front of them, live
     Demo(Demo),
     /// Print the JSON Schema of the policy language
@@ -138,6 +140,22 @@ pub struct Status {
     /// Everything, as JSON
     #[arg(long)]
     pub json: bool,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `pointsman upgrade`
+#[derive(Debug, Group)]
+#[command(
+    after_help = "The new process takes over every listening socket and what is known of the \
+    backends; the old one\nfinishes what is under way, within process.drain.\n\n\
+    Exit code 0: the new process serves; 1: it did not come up, and the old one goes on as before."
+)]
+pub struct Upgrade {
+    /// The program to start [default: the running one's file, which may have been replaced]
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<PathBuf>,
     /// Which switch
     #[command(flatten)]
     pub target: Target,

@@ -11,8 +11,9 @@ use crate::access_log::AccessLog;
 use crate::control::admin;
 use crate::control::source::{Refused, Source};
 use crate::control::state::State;
+use crate::control::upgrade::{Known, Upgrades};
 use crate::control::{Control, Listeners as _, Setup};
-use crate::data::{Plane, Shared};
+use crate::data::{Drain, Inherited, Origin, Plane, Shared};
 use crate::event;
 use crate::metrics::{Hub, Watched};
 
@@ -20,6 +21,8 @@ use crate::metrics::{Hub, Watched};
 const MAX_SERIES: usize = 10_000;
 /// For the rest of the access log.
 const LAST_STEPS: Duration = Duration::from_secs(2);
+/// For connections that are idle when the switch ends.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often is looked whether the workers have ended.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -32,6 +35,30 @@ pub struct Options {
     pub watch: bool,
     /// What the admin interface answers beyond its own.
     pub extra: Option<admin::Extra>,
+    /// Who is asked for upgrades, if they are possible.
+    pub upgrades: Option<Upgrades>,
+    /// What another process has left to this one.
+    pub inheritance: Inheritance,
+}
+
+/// What another process, or the service manager, has left to this one.
+#[derive(Debug, Default)]
+pub struct Inheritance {
+    /// Listening sockets.
+    pub sockets: Vec<Inherited>,
+    /// The admin interface's socket, where it is known to be that.
+    pub admin: Option<Inherited>,
+    /// What is known of the backends.
+    pub known: Known,
+}
+
+/// How a switch ends, and the time that it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// For good.
+    Drain(Duration),
+    /// Another process serves on the same sockets: clients need not hurry.
+    HandOver(Duration),
 }
 
 /// Why a switch did not start.
@@ -43,6 +70,16 @@ pub enum StartError {
     System(String),
 }
 
+impl StartError {
+    /// In words for the operator.
+    pub fn render(&self, color: bool) -> String {
+        match self {
+            Self::Policy(refused) => refused.render(color),
+            Self::System(message) => message.clone(),
+        }
+    }
+}
+
 /// A running switch.
 #[derive(Debug)]
 pub struct Daemon {
@@ -52,6 +89,7 @@ pub struct Daemon {
     hub: Arc<Hub>,
     policy: Arc<Policy>,
     admin: Option<BindAddr>,
+    admin_copy: Option<Inherited>,
 }
 
 impl Daemon {
@@ -60,15 +98,28 @@ impl Daemon {
     /// # Errors
     /// The policy is not right, or the system refuses an address, a file or a thread.
     pub fn start(options: Options) -> Result<Self, StartError> {
+        let daemon = Self::prepare(options)?;
+        daemon.begin();
+        Ok(daemon)
+    }
+
+    /// Starts everything, and accepts no connections before [`Daemon::begin`].
+    ///
+    /// # Errors
+    /// The policy is not right, or the system refuses an address, a file or a thread.
+    pub fn prepare(options: Options) -> Result<Self, StartError> {
         let Options {
             source,
             watch,
             extra,
+            upgrades,
+            mut inheritance,
         } = options;
         let loaded = source.load::<Slot>().map_err(StartError::Policy)?;
         let hub = Hub::new(MAX_SERIES);
         let access_log = open_log(&loaded.policy, &hub)?;
-        let state = State::new(loaded, hub.clone());
+        let mut state = State::new(loaded, hub.clone());
+        state.inherit(std::mem::take(&mut inheritance.known));
         let policy = state.policy().clone();
         let (sender, events) = event::channel();
         hub.watch(Watched::EventsDropped, sender.dropped());
@@ -81,14 +132,15 @@ impl Daemon {
             max_buffers: policy.process.max_buffers,
         };
         let plane = Plane::start(workers(&policy), &shared).map_err(system("workers"))?;
+        let (admin, admin_copy) = open_admin(&policy, &mut inheritance)?;
+        let admin_address = admin.as_ref().and_then(admin::Socket::address);
+        plane.inherit(inheritance.sockets);
         let plane = Arc::new(Slot::new(plane));
         plane.commit(
             plane
                 .prepare(state.listeners())
                 .map_err(StartError::System)?,
         );
-        let admin = open_admin(&policy)?;
-        let admin_address = admin.as_ref().and_then(admin::Socket::address);
         let setup = Setup {
             state,
             source,
@@ -97,6 +149,7 @@ impl Daemon {
             events,
             admin,
             extra,
+            upgrades,
         };
         let control = Control::start(setup).map_err(system("the control thread"))?;
         Ok(Self {
@@ -106,7 +159,40 @@ impl Daemon {
             hub,
             policy,
             admin: admin_address,
+            admin_copy,
         })
+    }
+
+    /// Accepts connections from now on.
+    pub fn begin(&self) {
+        self.plane.with(Plane::begin);
+        self.control.begin();
+    }
+
+    /// Where inherited sockets listen that this policy has no use for.
+    pub fn unclaimed(&self) -> Vec<String> {
+        self.plane.with(Plane::unclaimed).unwrap_or_default()
+    }
+
+    /// Closes inherited sockets that this policy has no use for.
+    pub fn close_unclaimed(&self) {
+        self.plane.with(Plane::close_unclaimed);
+    }
+
+    /// Copies of all listening sockets and of the admin interface's, for another process.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn lend(&self) -> std::io::Result<(Vec<Inherited>, Option<Inherited>)> {
+        let sockets = self.plane.with(Plane::lend).transpose()?;
+        let copy = |one: &Inherited| {
+            std::io::Result::Ok(Inherited {
+                origin: one.origin.clone(),
+                socket: one.socket.try_clone()?,
+            })
+        };
+        let admin = self.admin_copy.as_ref().map(copy).transpose()?;
+        Ok((sockets.unwrap_or_default(), admin))
     }
 
     /// The control plane.
@@ -148,9 +234,10 @@ impl Daemon {
         self.plane.is_whole()
     }
 
-    /// Takes no new connections and finishes what is under way, within `limit`. Returns at once
-    /// when `hurry` says so. The admin interface answers to the end, and says that it drains.
-    pub fn stop(self, limit: Duration, hurry: impl Fn() -> bool) {
+    /// Takes no new connections and finishes what is under way. Returns at once when `hurry` says
+    /// so. The admin interface answers to the end, and says that it drains, unless another process
+    /// has taken it over.
+    pub fn stop(self, how: Stop, hurry: impl Fn() -> bool) {
         let Self {
             control,
             plane,
@@ -158,7 +245,11 @@ impl Daemon {
             ..
         } = self;
         control.readiness().set_draining();
-        let drain = std::thread::spawn(move || plane.drain(limit));
+        let how = how.drain();
+        if how.handed_over {
+            control.end(true);
+        }
+        let drain = std::thread::spawn(move || plane.drain(how));
         while !drain.is_finished() {
             if hurry() {
                 return;
@@ -166,11 +257,28 @@ impl Daemon {
             std::thread::sleep(LOOK);
         }
         if let Ok(cut @ 1..) = drain.join() {
-            tracing::warn!("{cut} connections were cut after {limit:?}");
+            tracing::warn!("{cut} connections were cut after {:?}", how.limit);
         }
         drop(control);
         if let Some(log) = access_log {
             log.close(LAST_STEPS);
+        }
+    }
+}
+
+impl Stop {
+    /// Idle connections get a grace in which a request is still answered. When nobody else serves,
+    /// it delays the next start; so it is short, and still longer than requests of a busy client
+    /// are apart. After an upgrade nothing waits for this process.
+    fn drain(self) -> Drain {
+        let (limit, grace, handed_over) = match self {
+            Self::Drain(limit) => (limit, GRACE.min(limit / 4), false),
+            Self::HandOver(limit) => (limit, limit / 2, true),
+        };
+        Drain {
+            limit,
+            grace,
+            handed_over,
         }
     }
 }
@@ -192,20 +300,25 @@ fn open_log(policy: &Policy, hub: &Hub) -> Result<Option<AccessLog>, StartError>
     Ok(Some(log))
 }
 
-/// A named address must be had; of the default ones the first that can be.
-fn open_admin(policy: &Policy) -> Result<Option<admin::Socket>, StartError> {
+/// The admin interface's socket and a copy of it. A named address must be had; of the default ones
+/// the first that can be.
+fn open_admin(
+    policy: &Policy,
+    inheritance: &mut Inheritance,
+) -> Result<(Option<admin::Socket>, Option<Inherited>), StartError> {
+    // As any other socket: when it is not wanted, it is closed like them.
+    inheritance.sockets.extend(inheritance.admin.take());
     if let Some(address) = &policy.admin.listen {
         let what = format!(
             "admin.listen {}",
             crate::control::status::bind_word(address)
         );
-        return admin::Socket::bind(address)
-            .map(Some)
-            .map_err(system(&what));
+        let opened = open_admin_at(address, inheritance).map_err(system(&what))?;
+        return Ok((Some(opened.0), Some(opened.1)));
     }
     for path in admin::default_paths() {
-        match admin::Socket::bind(&BindAddr::Unix(path.clone())) {
-            Ok(socket) => return Ok(Some(socket)),
+        match open_admin_at(&BindAddr::Unix(path.clone()), inheritance) {
+            Ok((socket, copy)) => return Ok((Some(socket), Some(copy))),
             Err(error) => tracing::debug!("no admin socket at {}: {error}", path.display()),
         }
     }
@@ -213,7 +326,37 @@ fn open_admin(policy: &Policy) -> Result<Option<admin::Socket>, StartError> {
         "another switch has the admin socket, or none can be made: there is no admin interface \
          (set admin.listen to have one)"
     );
-    Ok(None)
+    Ok((None, None))
+}
+
+fn open_admin_at(
+    address: &BindAddr,
+    inheritance: &mut Inheritance,
+) -> std::io::Result<(admin::Socket, Inherited)> {
+    let sockets = &mut inheritance.sockets;
+    let socket = match sockets.iter().position(|one| one.fits("", address)) {
+        Some(place) => {
+            let Inherited { origin, socket } = sockets.swap_remove(place);
+            admin::Socket::adopt(
+                address,
+                socket.into(),
+                origin.and_then(|origin| origin.file),
+            )
+        }
+        None => admin::Socket::bind(address)?,
+    };
+    let (copy, file) = socket.lend()?;
+    let origin = Origin {
+        // The name of no listener.
+        listener: String::new(),
+        bind: address.clone(),
+        file,
+    };
+    let copy = Inherited {
+        origin: Some(origin),
+        socket: copy.into(),
+    };
+    Ok((socket, copy))
 }
 
 fn system(what: &str) -> impl Fn(std::io::Error) -> StartError {

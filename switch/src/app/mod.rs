@@ -1,5 +1,6 @@
 //! The composition root: the one place that knows both planes. One file per command.
 
+mod activation;
 mod check;
 mod client;
 pub mod daemon;
@@ -10,6 +11,7 @@ mod plane;
 mod reload;
 pub(crate) mod run;
 mod status;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +62,7 @@ pub fn main(args: Args) -> Exit {
         Command::Check(check) => check::run(check),
         Command::Reload(reload) => reload::run(reload),
         Command::Status(status) => status::run(status),
+        Command::Upgrade(upgrade) => upgrade::run(upgrade),
         Command::Schema => output::print(&pointsman_config::schema::json()),
         Command::Reference => output::print(&pointsman_config::reference::markdown()),
     }

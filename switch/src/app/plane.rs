@@ -1,12 +1,11 @@
 //! The data plane as the control plane sees it.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use crate::control::Listeners;
-use crate::data::{self, Plane};
+use crate::data::{self, Drain, Plane};
 use crate::snapshot::ListenerSettings;
 
 /// The data plane until it drains.
@@ -23,18 +22,18 @@ impl Slot {
         self.with(Plane::is_whole).unwrap_or(true)
     }
 
-    /// Takes no new connections, finishes what is under way within `limit`, and ends the workers.
-    /// Blocks; gives back how many connections were cut.
-    pub(super) fn drain(&self, limit: Duration) -> usize {
+    /// Takes no new connections, finishes what is under way, and ends the workers. Blocks; gives
+    /// back how many connections were cut.
+    pub(super) fn drain(&self, how: Drain) -> usize {
         let plane = self
             .0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        plane.map_or(0, |plane| plane.drain(limit))
+        plane.map_or(0, |plane| plane.drain(how))
     }
 
-    fn with<R>(&self, f: impl FnOnce(&Plane) -> R) -> Option<R> {
+    pub(super) fn with<R>(&self, f: impl FnOnce(&Plane) -> R) -> Option<R> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)

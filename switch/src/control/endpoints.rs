@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use pointsman_config::policy::{Backend, BackendAddr, Policy};
 
 use crate::control::discovery::Name;
+use crate::control::upgrade::KnownName;
 use crate::endpoint::{Address, Endpoint, EndpointId, Health};
 use crate::pool::Member;
 
@@ -72,6 +73,17 @@ impl Resolved {
     pub fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
         self.addresses.retain(|name, _| keep(name));
         self.errors.retain(|name, _| keep(name));
+    }
+
+    /// Every address that was found, for another process.
+    pub fn known(&self) -> Vec<KnownName> {
+        let names = self.addresses.iter();
+        let known = names.map(|((host, port), addresses)| KnownName {
+            host: host.clone(),
+            port: *port,
+            addresses: addresses.clone(),
+        });
+        known.collect()
     }
 
     /// Why the last lookup failed, if it did.

@@ -18,15 +18,17 @@ pub mod state;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod upgrade;
 pub mod watch;
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
 use crate::event::Event;
 use crate::snapshot::ListenerSettings;
@@ -35,6 +37,9 @@ use reconcile::Reconciler;
 use reload::Reloads;
 use source::Source;
 use state::State;
+
+/// For the admin interface's answers that are under way when the control plane ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The data plane as the control plane sees it.
 pub trait Listeners: Send + Sync + 'static {
@@ -81,6 +86,8 @@ pub struct Setup<L> {
     pub admin: Option<admin::Socket>,
     /// What the admin interface answers beyond its own.
     pub extra: Option<admin::Extra>,
+    /// Who is asked for upgrades, if they are possible.
+    pub upgrades: Option<upgrade::Upgrades>,
 }
 
 /// The running control plane.
@@ -89,12 +96,13 @@ pub struct Control {
     runtime: Handle,
     reloads: Reloads,
     readiness: Arc<Readiness>,
+    phase: watch_channel::Sender<admin::Phase>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Control {
-    /// Starts the thread.
+    /// Starts the thread. The admin interface waits for [`Control::begin`].
     ///
     /// # Errors
     /// The system refuses a thread or an event queue.
@@ -107,13 +115,17 @@ impl Control {
         let readiness = Arc::new(Readiness::new());
         let (reloads, requests) = reload::channel();
         let (stop, stopped) = oneshot::channel();
+        let (phase, phases) = watch_channel::channel(admin::Phase::Waits);
         let (for_tasks, shared) = (reloads.clone(), readiness.clone());
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    spawn_all(setup, for_tasks, requests, shared);
+                    let admin = spawn_all(setup, for_tasks, requests, shared, phases);
                     let _ = stopped.await;
+                    if let Some(admin) = admin {
+                        let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
+                    }
                 });
                 runtime.shutdown_background();
             })?;
@@ -121,6 +133,7 @@ impl Control {
             runtime: handle,
             reloads,
             readiness,
+            phase,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -136,6 +149,17 @@ impl Control {
         self.reloads.last()
     }
 
+    /// The admin interface answers from now on.
+    pub fn begin(&self) {
+        self.phase.send_replace(admin::Phase::Serves);
+    }
+
+    /// The admin interface takes no more connections: with `handed_over` another process does, on
+    /// the same socket.
+    pub fn end(&self, handed_over: bool) {
+        self.phase.send_replace(admin::Phase::Ends { handed_over });
+    }
+
     /// Whether the process takes traffic.
     pub fn readiness(&self) -> &Arc<Readiness> {
         &self.readiness
@@ -149,6 +173,14 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
+        self.phase.send_if_modified(|phase| {
+            let ends = matches!(phase, admin::Phase::Ends { .. });
+            *phase = match ends {
+                true => *phase,
+                false => admin::Phase::Ends { handed_over: false },
+            };
+            !ends
+        });
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -161,7 +193,8 @@ fn spawn_all<L: Listeners>(
     reloads: Reloads,
     requests: reload::Inbox,
     readiness: Arc<Readiness>,
-) {
+    phases: watch_channel::Receiver<admin::Phase>,
+) -> Option<tokio::task::JoinHandle<()>> {
     let Setup {
         state,
         source,
@@ -170,6 +203,7 @@ fn spawn_all<L: Listeners>(
         events,
         admin,
         extra,
+        upgrades,
     } = setup;
     let sources = state.sources();
     let hub = state.hub().clone();
@@ -183,8 +217,6 @@ fn spawn_all<L: Listeners>(
     };
     let worker = reload::Worker::new::<L>(source, desk.clone(), hub.clone(), watcher);
     tokio::spawn(worker.run(requests));
-    if let Some(socket) = admin {
-        let site = admin::Site::new(desk, reloads, hub, readiness, extra);
-        tokio::spawn(admin::serve(socket, site));
-    }
+    let site = admin::Site::new(desk, reloads, hub, readiness, extra, upgrades);
+    admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases)))
 }

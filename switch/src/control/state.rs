@@ -10,6 +10,7 @@ use super::discovery::{Found, Name};
 use super::endpoints::{EndpointTable, Entry, LookupError, Resolved};
 use super::health::checker::Spec;
 use super::source::Loaded;
+use super::upgrade::{Known, KnownEndpoint};
 use super::watch::Sources;
 use crate::endpoint::{Endpoint, EndpointId, Health};
 use crate::metrics::Hub;
@@ -48,6 +49,50 @@ impl State {
             hub,
             in_force_since,
         }
+    }
+
+    /// Begins with what the process before has found out, where it still applies.
+    pub fn inherit(&mut self, known: Known) {
+        for name in known.names {
+            self.learn(Found {
+                name: (name.host, name.port),
+                addresses: Ok(name.addresses),
+            });
+        }
+        // The endpoints of those addresses are made here.
+        self.publish();
+        let endpoints = self.endpoints();
+        for known in known.endpoints {
+            let found = endpoints.iter().find(|endpoint| known.is_of(endpoint));
+            let (Some(endpoint), Some(health)) = (found, known.health()) else {
+                continue;
+            };
+            self.set_health(endpoint.id, health);
+            if let Some(entry) = self.table.get_mut(endpoint.id) {
+                entry.since = known.since;
+                entry.last = known.last.map(Into::into);
+            }
+        }
+        self.publish();
+    }
+
+    /// What has been found out, for another process.
+    pub fn known(&self) -> Known {
+        let endpoints = self.endpoints();
+        let known = endpoints.iter().filter_map(|endpoint| {
+            let entry = self.entry(endpoint.id)?;
+            KnownEndpoint::of(endpoint, entry.since, entry.last.as_ref())
+        });
+        Known {
+            endpoints: known.collect(),
+            names: self.resolved.known(),
+        }
+    }
+
+    fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let snapshot = self.publisher.current();
+        let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
+        members.map(|member| member.endpoint.clone()).collect()
     }
 
     /// The policy in force.
@@ -262,6 +307,28 @@ mod tests {
         assert!(!Arc::ptr_eq(&before.pools[0], &more.pools[0]));
         let (old, new) = (&before.pools[0].members[0], &more.pools[0].members[0]);
         assert!(Arc::ptr_eq(&old.endpoint, &new.endpoint));
+    }
+
+    #[test]
+    fn the_next_process_begins_with_what_was_known() {
+        let backends = ["10.0.0.1:80", "10.0.0.2:80", "app.test:80"];
+        let mut before = state(&backends);
+        let endpoints = before.endpoints();
+        before.set_health(endpoints[0].id, Health::Up);
+        before.set_health(endpoints[1].id, Health::Down);
+        let name = ("app.test".to_owned(), 80);
+        let addresses = Ok(vec!["10.0.0.3:80".parse().expect("an address")]);
+        assert!(before.learn(Found { name, addresses }));
+        before.publish();
+        before.set_health(before.endpoints()[2].id, Health::Up);
+
+        let known = serde_json::to_string(&before.known()).expect("it can be written");
+        let mut after = state(&["10.0.0.9:80", "app.test:80", "10.0.0.2:80"]);
+        after.inherit(serde_json::from_str(&known).expect("it can be read"));
+        let snapshot = after.snapshot();
+        let states = snapshot.pools[0].members.iter().map(|member| member.health);
+        let expected = [Health::Starting, Health::Up, Health::Down];
+        assert_eq!(states.collect::<Vec<_>>(), expected);
     }
 
     #[test]

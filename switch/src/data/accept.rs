@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use pointsman_config::policy::Protocol;
 use socket2::Socket;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
 use super::buffer::{Buffer, SMALL};
@@ -58,24 +58,27 @@ impl Listening {
 
     /// What waits in the queue when the socket is about to be closed.
     fn rest(self) -> io::Result<Vec<Accepted>> {
-        let socket: Socket = match self {
-            Listening::Tcp(tcp) => tcp.into_std()?.into(),
-            // All workers accept from one queue: the others, or the next start, take the rest.
-            Listening::Unix(_) => return Ok(Vec::new()),
+        let (socket, is_unix): (Socket, bool) = match self {
+            Listening::Tcp(tcp) => (tcp.into_std()?.into(), false),
+            Listening::Unix(unix) => (unix.into_std()?.into(), true),
         };
         let waiting = listener::drain_queue(&socket)?;
         drop(socket);
-        waiting
-            .into_iter()
-            .map(|socket| {
-                let peer = socket
-                    .peer_addr()?
-                    .as_socket()
-                    .map_or(LOCAL, |peer| peer.ip().to_canonical());
-                Ok((Stream::Tcp(TcpStream::from_std(socket.into())?), peer))
-            })
-            .collect()
+        let accepted = |socket: Socket| match is_unix {
+            true => Ok((Stream::Unix(UnixStream::from_std(socket.into())?), LOCAL)),
+            false => of_tcp(socket),
+        };
+        // A client that has gone meanwhile must not take the others with it.
+        Ok(waiting.into_iter().flat_map(accepted).collect())
     }
+}
+
+fn of_tcp(socket: Socket) -> io::Result<Accepted> {
+    let peer = socket
+        .peer_addr()?
+        .as_socket()
+        .map_or(LOCAL, |peer| peer.ip().to_canonical());
+    Ok((Stream::Tcp(TcpStream::from_std(socket.into())?), peer))
 }
 
 type Accepted = (Stream, IpAddr);
@@ -90,6 +93,8 @@ pub async fn accept(
     socket: Socket,
     mut stopped: oneshot::Receiver<()>,
 ) {
+    // Counted by whoever spawned this task.
+    let _open = Open(worker.clone());
     let Ok(listening) = Listening::new(socket) else {
         return;
     };
@@ -110,6 +115,15 @@ pub async fn accept(
     }
     for accepted in listening.rest().unwrap_or_default() {
         admit(&worker, id, accepted);
+    }
+}
+
+/// One listening socket of this worker.
+struct Open(Rc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.listening.set(self.0.listening.get() - 1);
     }
 }
 
@@ -301,7 +315,8 @@ async fn is_h2(
     input: &mut Buffer,
 ) -> Option<bool> {
     let alarm = worker.timer.alarm();
-    alarm.set_idle(Instant::now(), conn.listener.policy.timeouts.idle);
+    let limit = worker.idle_limit(conn.listener.policy.timeouts.idle);
+    alarm.set_idle(Instant::now(), limit);
     let known = poll_fn(|cx| {
         loop {
             let seen = input.len().min(PREFACE.len());

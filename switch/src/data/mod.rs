@@ -8,15 +8,15 @@ pub mod l4;
 pub mod l7;
 pub mod listener;
 pub mod proxy_protocol;
+mod sockets;
 mod stream;
 mod timer;
 pub mod tls;
 mod upstream;
 mod worker;
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,9 @@ use pointsman_config::policy::BindAddr;
 use tokio::sync::mpsc;
 
 pub use self::guard::is_guarded;
-pub use self::listener::BindError;
+pub use self::listener::{BindError, Inherited, Origin};
+pub use self::sockets::Prepared;
+use self::sockets::{Order, Sockets};
 use self::worker::{Command, Connections, Parts};
 use crate::access_log::AccessLog;
 use crate::event;
@@ -53,37 +55,26 @@ pub struct Shared<'a> {
 pub struct Plane {
     workers: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    open: Mutex<Open>,
+    sockets: Mutex<Sockets>,
+    /// What workers are to be told once the plane begins; `None` when it has.
+    held_back: Mutex<Option<Vec<Order>>>,
     connections: Arc<Connections>,
 }
 
-/// Sockets that are listened on.
-#[derive(Debug, Default)]
-struct Open {
-    sockets: HashMap<(u32, BindAddr), (u64, BindAddr, String)>,
-    last_key: u64,
-}
-
-/// Sockets that stand but do not accept yet.
-#[derive(Debug)]
-pub struct Prepared {
-    /// Everything that is wanted.
-    wanted: Vec<(u32, BindAddr)>,
-    /// What of it is new.
-    new: Vec<New>,
-}
-
-#[derive(Debug)]
-struct New {
-    listener: u32,
-    name: String,
-    wanted: BindAddr,
-    actual: BindAddr,
-    sockets: Vec<socket2::Socket>,
+/// How a plane ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// For everything: what is still open then is cut.
+    pub limit: Duration,
+    /// For connections that wait for a request.
+    pub grace: Duration,
+    /// Another process listens on the sockets.
+    pub handed_over: bool,
 }
 
 impl Plane {
-    /// Starts so many workers, each in a thread of its own, without a socket yet.
+    /// Starts so many workers, each in a thread of its own, without a socket yet. They accept
+    /// nothing before [`Plane::begin`].
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -118,13 +109,44 @@ impl Plane {
             );
             senders.push(sender);
         }
-        let (threads, open) = (Mutex::new(threads), Mutex::default());
         Ok(Self {
+            sockets: Mutex::new(Sockets::new(senders.len())),
             workers: senders,
-            threads,
-            open,
+            threads: Mutex::new(threads),
+            held_back: Mutex::new(Some(Vec::new())),
             connections,
         })
+    }
+
+    /// Accepts connections from now on.
+    pub fn begin(&self) {
+        let mut held_back = lock(&self.held_back);
+        for order in held_back.take().into_iter().flatten() {
+            self.tell(order);
+        }
+    }
+
+    /// Sockets that listeners take over rather than open their own.
+    pub fn inherit(&self, sockets: Vec<Inherited>) {
+        lock(&self.sockets).inherit(sockets);
+    }
+
+    /// Where inherited sockets listen that no listener has taken over.
+    pub fn unclaimed(&self) -> Vec<String> {
+        lock(&self.sockets).unclaimed()
+    }
+
+    /// Closes inherited sockets that no listener has taken over.
+    pub fn close_unclaimed(&self) {
+        lock(&self.sockets).close_unclaimed();
+    }
+
+    /// Copies of all open sockets, for another process.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn lend(&self) -> io::Result<Vec<Inherited>> {
+        lock(&self.sockets).lend()
     }
 
     /// Opens sockets for what these listeners want and is not open yet. Nothing changes until
@@ -133,66 +155,22 @@ impl Plane {
     /// # Errors
     /// The first socket that cannot be opened, with cause and remedy.
     pub fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<Prepared, BindError> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut wanted, mut new) = (Vec::new(), Vec::new());
-        for settings in listeners {
-            for addr in &settings.policy.bind {
-                wanted.push((settings.id, addr.clone()));
-                if open.sockets.contains_key(&(settings.id, addr.clone())) {
-                    continue;
-                }
-                let sockets = listener::bind(addr, self.workers.len())?;
-                let actual = sockets
-                    .first()
-                    .map_or(addr.clone(), |socket| actual(addr, socket));
-                let name = settings.policy.name.clone();
-                new.push(New {
-                    listener: settings.id,
-                    name,
-                    wanted: addr.clone(),
-                    actual,
-                    sockets,
-                });
-            }
-        }
-        Ok(Prepared { wanted, new })
+        lock(&self.sockets).prepare(listeners)
     }
 
     /// Accepts on the prepared sockets and closes those that are wanted no more. Connections that
     /// were accepted go on.
     pub fn commit(&self, prepared: Prepared) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for new in prepared.new {
-            open.last_key += 1;
-            let key = open.last_key;
-            open.sockets
-                .insert((new.listener, new.wanted), (key, new.actual, new.name));
-            for (worker, socket) in self.workers.iter().zip(new.sockets) {
-                // A worker that is gone has ended the process's service already.
-                let _ = worker.send(Command::Listen {
-                    listener: new.listener,
-                    key,
-                    socket,
-                });
-            }
+        let orders = lock(&self.sockets).commit(prepared);
+        match lock(&self.held_back).as_mut() {
+            Some(held_back) => held_back.extend(orders),
+            None => orders.into_iter().for_each(|order| self.tell(order)),
         }
-        open.sockets.retain(|place, (key, ..)| {
-            let stays = prepared.wanted.contains(place);
-            if !stays {
-                self.tell(|| Command::Close { key: *key });
-            }
-            stays
-        });
     }
 
     /// Each open socket: its listener's name and the address, the port filled in.
     pub fn addresses(&self) -> Vec<(String, BindAddr)> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = open.sockets.values().collect();
-        all.sort_by_key(|(key, ..)| *key);
-        all.into_iter()
-            .map(|(_, addr, name)| (name.clone(), addr.clone()))
-            .collect()
+        lock(&self.sockets).addresses()
     }
 
     /// Client connections now.
@@ -207,19 +185,21 @@ impl Plane {
 
     /// Whether every worker still runs.
     pub fn is_whole(&self) -> bool {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.iter().all(|thread| !thread.is_finished())
+        lock(&self.threads)
+            .iter()
+            .all(|thread| !thread.is_finished())
     }
 
-    /// Stops accepting, tells clients to leave and waits until they have left or `limit` is over;
-    /// then what is left is cut. Resolves to the connections that were cut.
-    pub fn drain(self, limit: Duration) -> usize {
-        self.tell(|| Command::Drain);
-        let until = Instant::now() + limit;
-        let threads = self
-            .threads
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Stops accepting, tells clients to leave and waits until they have left or the limit is
+    /// over; then what is left is cut. Resolves to the connections that were cut.
+    pub fn drain(self, how: Drain) -> usize {
+        // First of all: a copy that stays open would keep a socket listening.
+        lock(&self.sockets).release(how.handed_over);
+        for worker in 0..self.workers.len() {
+            self.tell((worker, Command::Drain { grace: how.grace }));
+        }
+        let until = Instant::now() + how.limit;
+        let threads = std::mem::take(&mut *lock(&self.threads));
         while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -233,18 +213,14 @@ impl Plane {
         cut
     }
 
-    fn tell(&self, command: impl Fn() -> Command) {
-        for worker in &self.workers {
-            let _ = worker.send(command());
+    fn tell(&self, (worker, command): Order) {
+        if let Some(worker) = self.workers.get(worker) {
+            // A worker that is gone has ended the process's service already.
+            let _ = worker.send(command);
         }
     }
 }
 
-fn actual(wanted: &BindAddr, socket: &socket2::Socket) -> BindAddr {
-    let local = socket.local_addr().ok().and_then(|addr| addr.as_socket());
-    match (wanted, local) {
-        (BindAddr::Any(_), Some(addr)) => BindAddr::Any(addr.port()),
-        (BindAddr::Socket(_), Some(addr)) => BindAddr::Socket(addr),
-        (wanted, _) => wanted.clone(),
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

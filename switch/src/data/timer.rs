@@ -79,12 +79,16 @@ impl Timer {
         }
     }
 
-    /// Lets the alarms of idle connections go off now.
-    pub fn wake_idle(&self) {
-        for slot in self.slots.borrow_mut().iter_mut().filter(|slot| slot.idle) {
-            slot.deadline = 0;
+    /// Lets the alarms of idle connections go off after `limit` at the latest.
+    pub fn hasten_idle(&self, now: Instant, limit: Duration) {
+        let latest = self.millis(now + limit);
+        let mut slots = self.slots.borrow_mut();
+        for slot in slots
+            .iter_mut()
+            .filter(|slot| slot.idle && slot.deadline < NEVER)
+        {
+            slot.deadline = slot.deadline.min(latest);
         }
-        self.sweep(0);
     }
 
     /// Lets the alarm of the idle connection go off that would go off first; `false` when none is
@@ -239,6 +243,25 @@ mod tests {
         timer.sweep(timer.millis(Instant::now()) + 1000);
         let waiting = poll_fn(|cx| Poll::Ready(alarm.poll_fired(cx).is_pending())).await;
         assert!(waiting);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn idle_alarms_can_be_hastened_and_others_keep_their_time() {
+        let timer = Timer::new();
+        let (now, hour) = (Instant::now(), Duration::from_secs(3600));
+        let (idle, busy, soon) = (timer.alarm(), timer.alarm(), timer.alarm());
+        idle.set_idle(now, hour);
+        busy.set(now, hour);
+        soon.set_idle(now, Duration::from_millis(10));
+        let fired = |alarm: &Alarm| {
+            let mut cx = Context::from_waker(Waker::noop());
+            alarm.poll_fired(&mut cx).is_ready()
+        };
+        timer.hasten_idle(now, Duration::from_secs(1));
+        timer.sweep(timer.millis(now) + 500);
+        assert_eq!((fired(&idle), fired(&soon)), (false, true));
+        timer.sweep(timer.millis(now) + 1000);
+        assert_eq!((fired(&idle), fired(&busy)), (true, false));
     }
 
     #[test]

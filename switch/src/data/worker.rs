@@ -47,7 +47,10 @@ pub enum Command {
         key: u64,
     },
     /// Stop accepting, tell clients to leave, end when the last one left.
-    Drain,
+    Drain {
+        /// For connections that wait for a request; see [`Worker::idle_limit`].
+        grace: Duration,
+    },
 }
 
 /// What every connection of a worker uses.
@@ -69,6 +72,9 @@ pub struct Worker {
     pub connections: Arc<Connections>,
     /// Connections of this worker.
     pub held: Cell<usize>,
+    /// Sockets of this worker that are listened on.
+    pub listening: Cell<usize>,
+    grace: Cell<Duration>,
     max_buffers: usize,
     draining: watch::Sender<bool>,
     entropy: Cell<u64>,
@@ -226,6 +232,8 @@ impl Worker {
             log: parts.log,
             connections: parts.connections,
             held: Cell::new(0),
+            listening: Cell::new(0),
+            grace: Cell::new(Duration::MAX),
             max_buffers: parts.max_buffers,
             draining: watch::Sender::new(false),
             entropy: Cell::new(seed),
@@ -280,6 +288,15 @@ impl Worker {
         *self.draining.borrow()
     }
 
+    /// How long a connection may wait for a request where the listener allows `idle`.
+    ///
+    /// A worker that drains does not close idle connections at once: a request may be on its way,
+    /// and would meet a reset. One that comes within the grace is answered with `Connection:
+    /// close`, so that no connection becomes idle again (RFC 9112 9.6).
+    pub fn idle_limit(&self, idle: Duration) -> Duration {
+        idle.min(self.grace.get())
+    }
+
     /// To wait for the draining.
     pub fn drain_signal(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()
@@ -315,21 +332,22 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
             } => {
                 let (stop, stopped) = tokio::sync::oneshot::channel();
                 accepting.push((key, stop));
+                worker.listening.set(worker.listening.get() + 1);
                 local_task::spawn(accept::accept(worker.clone(), listener, socket, stopped));
             }
             Command::Close { key } => accepting.retain(|(open, _)| *open != key),
-            Command::Drain => {
+            Command::Drain { grace } => {
                 accepting.clear();
+                worker.grace.set(grace);
                 worker.draining.send_replace(true);
-                worker.timer.wake_idle();
+                worker.timer.hasten_idle(Instant::now(), grace);
                 worker.upstreams.clear();
                 break;
             }
         }
     }
     // The accept tasks take what waits in their queues before they end.
-    tokio::task::yield_now().await;
-    while worker.held.get() > 0 {
+    while worker.held.get() + worker.listening.get() > 0 {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(10)) => (),
             // Nobody is left to wait for the clients.

@@ -16,7 +16,7 @@ use self::keys::Keys;
 use self::load::Load;
 use self::policy::PolicyFile;
 use self::view::{Screen, View};
-use crate::app::daemon::{Daemon, Options, StartError};
+use crate::app::daemon::{Daemon, Inheritance, Options, StartError, Stop};
 use crate::app::run::{self, Signals, Told};
 use crate::app::{Exit, output, panics};
 use crate::args;
@@ -86,7 +86,7 @@ impl Demo {
             match self.signals.wait(TICK) {
                 Some(Told::End) => break Exit::Ok,
                 Some(Told::Reload) => self.daemon.control().reloads().ask("SIGHUP"),
-                None => {}
+                Some(Told::Upgrade(_)) | None => {}
             }
             if !self.daemon.is_whole() {
                 break Exit::Failed;
@@ -119,7 +119,7 @@ impl Demo {
 
     fn end(self, exit: Exit) -> Exit {
         let counts = self.load.stop();
-        self.daemon.stop(DRAIN, || self.signals.end());
+        self.daemon.stop(Stop::Drain(DRAIN), || self.signals.end());
         let written = output::print(&format!(
             "{} requests, {} failed",
             counts.requests, counts.failed
@@ -150,6 +150,8 @@ fn start_switch(backends: &Arc<Backends>, port: u16) -> Result<(PolicyFile, Daem
             source,
             watch: true,
             extra: Some(extra),
+            upgrades: None,
+            inheritance: Inheritance::default(),
         }) {
             Ok(daemon) => return Ok((file, daemon)),
             Err(StartError::System(_)) if attempt < ATTEMPTS => ports = (0, 0),

@@ -8,6 +8,8 @@
 //! | `GET /metrics` | Prometheus text format |
 //! | `POST /reload` | reads the policy again; 422 with the report when it is refused |
 //! | `POST /reload?wait=no` | asks for the same; 202 at once |
+//! | `POST /upgrade` | hands over to a new process of the program's file; 500 when it fails |
+//! | `POST /upgrade?binary=PATH` | hands over to that program, on a Unix socket only |
 //!
 //! There is no password yet. So requests that change something are refused where other hosts can
 //! reach the socket, and on loopback the Host field must name the loopback, or else any web page
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use guard::Reach;
 pub use site::{Extra, Site};
@@ -37,8 +39,29 @@ const MAX_AGE: Duration = Duration::from_secs(300);
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Accepts connections for ever.
-pub async fn serve(socket: Socket, site: Site) {
+/// What the interface is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Accept no connections yet.
+    Waits,
+    /// Answer.
+    Serves,
+    /// Accept no more, answer what was asked, close what is idle.
+    Ends {
+        /// Another process listens on the same socket.
+        handed_over: bool,
+    },
+}
+
+/// Accepts connections while the phase is [`Phase::Serves`].
+pub async fn serve(socket: Socket, site: Site, mut phases: watch::Receiver<Phase>) {
+    if phases
+        .wait_for(|phase| *phase != Phase::Waits)
+        .await
+        .is_err()
+    {
+        return;
+    }
     let site = Arc::new(site);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let reach = socket.reach();
@@ -50,11 +73,24 @@ pub async fn serve(socket: Socket, site: Site) {
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            phase = ended(&mut phases) => {
+                if phase == Some(Phase::Ends { handed_over: true }) {
+                    listener.hand_over();
+                } else {
+                    drop(listener);
+                }
+                drop(place);
+                break;
+            }
+        };
+        match accepted {
             Ok(stream) => {
-                let site = site.clone();
+                let (site, phases) = (site.clone(), phases.clone());
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(MAX_AGE, connection(stream, site, reach)).await;
+                    let served = connection(stream, site, reach, phases);
+                    let _ = tokio::time::timeout(MAX_AGE, served).await;
                     drop(place);
                 });
             }
@@ -62,9 +98,17 @@ pub async fn serve(socket: Socket, site: Site) {
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
+    // The last answers.
+    let _ = places.acquire_many(MAX_CONNECTIONS as u32).await;
 }
 
-async fn connection<S>(stream: S, site: Arc<Site>, reach: Reach)
+/// Waits for the end; `None` when nobody is left to tell of it.
+async fn ended(phases: &mut watch::Receiver<Phase>) -> Option<Phase> {
+    let ended = phases.wait_for(|phase| matches!(phase, Phase::Ends { .. }));
+    ended.await.ok().map(|phase| *phase)
+}
+
+async fn connection<S>(stream: S, site: Arc<Site>, reach: Reach, mut phases: watch::Receiver<Phase>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -72,10 +116,15 @@ where
         let site = site.clone();
         async move { Ok::<_, std::convert::Infallible>(site.answer(request, reach).await) }
     });
-    let _ = hyper::server::conn::http1::Builder::new()
+    let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        _ = &mut served => return,
+        _ = ended(&mut phases) => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
 }

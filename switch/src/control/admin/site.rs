@@ -1,5 +1,7 @@
 //! What the admin interface answers.
 
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http_body_util::Full;
@@ -11,6 +13,7 @@ use super::Reach;
 use crate::control::readiness::Readiness;
 use crate::control::reconcile::Desk;
 use crate::control::reload::Reloads;
+use crate::control::upgrade::{Refusal, Upgrades};
 use crate::metrics::Hub;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -38,6 +41,7 @@ pub struct Site {
     hub: Arc<Hub>,
     readiness: Arc<Readiness>,
     extra: Option<Extra>,
+    upgrades: Option<Upgrades>,
 }
 
 impl Site {
@@ -48,6 +52,7 @@ impl Site {
         hub: Arc<Hub>,
         readiness: Arc<Readiness>,
         extra: Option<Extra>,
+        upgrades: Option<Upgrades>,
     ) -> Self {
         Self {
             desk,
@@ -55,6 +60,7 @@ impl Site {
             hub,
             readiness,
             extra,
+            upgrades,
         }
     }
 
@@ -80,8 +86,9 @@ impl Site {
             "/status" if get => self.status().await,
             "/reload" if post && request.uri().query() == Some("wait=no") => self.ask_reload(),
             "/reload" if post => self.reload().await,
+            "/upgrade" if post => self.upgrade(request.uri().query(), reach).await,
             "/health" | "/ready" | "/metrics" | "/status" => method_not_allowed("GET, HEAD"),
-            "/reload" => method_not_allowed("POST"),
+            "/reload" | "/upgrade" => method_not_allowed("POST"),
             path => match self
                 .extra
                 .as_ref()
@@ -112,6 +119,34 @@ impl Site {
         }
     }
 
+    async fn upgrade(&self, query: Option<&str>, reach: Reach) -> Response<Full<Bytes>> {
+        let binary = match query {
+            Some(_) if reach != Reach::File => {
+                return text(StatusCode::FORBIDDEN, BINARY_NEEDS_FILE.to_owned());
+            }
+            Some(query) => match binary(query) {
+                Some(path) => Some(path),
+                None => {
+                    let why = "write ?binary=PATH, an absolute path, percent-encoded\n";
+                    return text(StatusCode::BAD_REQUEST, why.to_owned());
+                }
+            },
+            None => None,
+        };
+        let Some(upgrades) = &self.upgrades else {
+            let why = "this switch cannot be upgraded: end it and start it anew\n";
+            return text(StatusCode::NOT_IMPLEMENTED, why.to_owned());
+        };
+        let known = self.desk.known().await.unwrap_or_default();
+        match upgrades.ask(binary, known).await {
+            Ok(done) => text(StatusCode::OK, format!("{done}\n")),
+            Err(Refusal::Unsafe(why)) => text(StatusCode::CONFLICT, format!("{why}\n")),
+            Err(Refusal::Failed(why)) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n"))
+            }
+        }
+    }
+
     fn ask_reload(&self) -> Response<Full<Bytes>> {
         self.reloads.ask("the admin interface was asked");
         text(StatusCode::ACCEPTED, "asked\n".to_owned())
@@ -134,8 +169,30 @@ impl Site {
     }
 }
 
+/// Any user of the machine can reach a loopback address: none of them may choose what this process
+/// starts.
+const BINARY_NEEDS_FILE: &str = "a program can be named over a Unix socket only: set admin.listen \
+    to \"unix:/run/pointsman/admin.sock\", or put the program in place of the one that runs\n";
+
+/// The path in `binary=PATH`, percent-encoded (RFC 3986 2.1); `None` when it is no such query.
+fn binary(query: &str) -> Option<PathBuf> {
+    let encoded = query.strip_prefix("binary=")?.as_bytes();
+    let (mut path, mut rest) = (Vec::new(), encoded.iter());
+    while let Some(&byte) = rest.next() {
+        path.push(match byte {
+            b'%' => {
+                let digits = [*rest.next()?, *rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            _ => byte,
+        });
+    }
+    let path = PathBuf::from(std::ffi::OsString::from_vec(path));
+    path.is_absolute().then_some(path)
+}
+
 const NOT_FOUND: &str = "nothing here; there are GET /health, /ready, /status, /metrics \
-                         and POST /reload\n";
+                         and POST /reload, /upgrade\n";
 
 fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}\n"));
@@ -160,4 +217,30 @@ fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Ful
         HeaderValue::from_static("nosniff"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_named_by_an_absolute_path_in_percent_encoding() {
+        let good = [
+            ("binary=/usr/bin/x", "/usr/bin/x"),
+            ("binary=%2Fa%20b%25", "/a b%"),
+        ];
+        for (query, path) in good {
+            assert_eq!(binary(query), Some(PathBuf::from(path)), "{query}");
+        }
+        for query in [
+            "",
+            "binary=",
+            "binary=x",
+            "binary=/%2",
+            "binary=/%zz",
+            "other=/x",
+        ] {
+            assert_eq!(binary(query), None, "{query}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use pointsman_config::policy::BindAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Reach;
+use crate::sys::SocketFile;
 
 /// Read and write for the owner and its group.
 const MODE: u32 = 0o660;
@@ -20,8 +22,9 @@ const MODE: u32 = 0o660;
 pub enum Socket {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix socket; its file is removed when this is dropped.
-    Unix(UnixListener, SocketFile),
+    /// A Unix socket and its path; its file is removed when this is dropped, unless it belongs to
+    /// the service manager.
+    Unix(UnixListener, PathBuf, Option<SocketFile>),
 }
 
 impl Socket {
@@ -37,11 +40,37 @@ impl Socket {
         }
     }
 
+    /// Takes over a socket that another process has opened for `address`. `file` is the inode of
+    /// a Unix socket's file that goes with it.
+    pub fn adopt(address: &BindAddr, socket: OwnedFd, file: Option<u64>) -> Self {
+        match address {
+            BindAddr::Unix(path) => {
+                let file = file.map(|inode| SocketFile::known(path, inode));
+                Self::Unix(socket.into(), path.clone(), file)
+            }
+            BindAddr::Any(_) | BindAddr::Socket(_) => Self::Tcp(socket.into()),
+        }
+    }
+
+    /// A copy for another process, with the inode of the file that goes with it.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn lend(&self) -> io::Result<(OwnedFd, Option<u64>)> {
+        Ok(match self {
+            Self::Tcp(listener) => (listener.try_clone()?.into(), None),
+            Self::Unix(listener, _, file) => (
+                listener.try_clone()?.into(),
+                file.as_ref().map(SocketFile::inode),
+            ),
+        })
+    }
+
     /// Where it listens in fact.
     pub fn address(&self) -> Option<BindAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok().map(BindAddr::Socket),
-            Self::Unix(_, file) => Some(BindAddr::Unix(file.path.clone())),
+            Self::Unix(_, path, _) => Some(BindAddr::Unix(path.clone())),
         }
     }
 
@@ -60,7 +89,7 @@ impl Socket {
                 listener.set_nonblocking(true)?;
                 Ok(Listening::Tcp(tokio::net::TcpListener::from_std(listener)?))
             }
-            Self::Unix(listener, file) => {
+            Self::Unix(listener, _, file) => {
                 listener.set_nonblocking(true)?;
                 Ok(Listening::Unix(
                     tokio::net::UnixListener::from_std(listener)?,
@@ -96,33 +125,22 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(tokio::net::TcpListener),
-    Unix(
-        tokio::net::UnixListener,
-        #[allow(dead_code, reason = "removes the file")] SocketFile,
-    ),
+    Unix(tokio::net::UnixListener, Option<SocketFile>),
 }
 
 impl Listening {
+    /// Another process accepts on the same socket: its file stays.
+    pub(super) fn hand_over(self) {
+        if let Self::Unix(_, Some(file)) = self {
+            file.leave();
+        }
+    }
+
     pub(super) async fn accept(&self) -> io::Result<Pin<Box<dyn Stream>>> {
         Ok(match self {
             Self::Tcp(listener) => Box::pin(listener.accept().await?.0),
             Self::Unix(listener, _) => Box::pin(listener.accept().await?.0),
         })
-    }
-}
-
-/// The file of a Unix socket, and which one it is: another process may have put its own there.
-#[derive(Debug)]
-pub struct SocketFile {
-    path: PathBuf,
-    inode: u64,
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }
 
@@ -144,14 +162,8 @@ fn unix(path: &Path) -> io::Result<Socket> {
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
-    let inode = std::fs::symlink_metadata(path)?.ino();
-    Ok(Socket::Unix(
-        listener,
-        SocketFile {
-            path: path.to_owned(),
-            inode,
-        },
-    ))
+    let file = SocketFile::at(path)?;
+    Ok(Socket::Unix(listener, path.to_owned(), Some(file)))
 }
 
 /// Makes the folder for this user alone. One that is there already must be a true folder; in a

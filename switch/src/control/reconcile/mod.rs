@@ -20,6 +20,7 @@ use super::readiness::Readiness;
 use super::source::{Loaded, Refused, Source};
 use super::state::State;
 use super::status::{self, Status};
+use super::upgrade::Known;
 use crate::endpoint::EndpointId;
 use crate::error::Reason;
 use crate::event::Event;
@@ -37,6 +38,7 @@ const GAP: Duration = Duration::from_millis(10);
 enum Message {
     Apply(Box<Loaded>, oneshot::Sender<Result<Arc<Policy>, Refused>>),
     Status(oneshot::Sender<Status>),
+    Known(oneshot::Sender<Known>),
 }
 
 /// Where messages to the reconciler are handed in.
@@ -53,6 +55,13 @@ impl Desk {
         let message = Message::Apply(Box::new(loaded), reply);
         self.0.send(message).await.map_err(|_| Refused::Ending)?;
         answer.await.map_err(|_| Refused::Ending)?
+    }
+
+    /// What has been found out; `None` when the process is about to end.
+    pub async fn known(&self) -> Option<Known> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Message::Known(reply)).await.ok()?;
+        answer.await.ok()
     }
 
     /// What is going on; `None` when the process is about to end.
@@ -207,6 +216,7 @@ impl<L: Listeners> Reconciler<L> {
                     status::of(&self.state, &*self.listeners, &self.source, &self.readiness);
                 let _ = reply.send(status);
             }
+            Message::Known(reply) => drop(reply.send(self.state.known())),
         }
     }
 

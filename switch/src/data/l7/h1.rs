@@ -73,17 +73,16 @@ async fn first_byte(
     stream: &mut Stream,
     input: &mut Buffer,
 ) -> bool {
-    alarm.set_idle(Instant::now(), conn.listener.policy.timeouts.idle);
+    let limit = worker.idle_limit(conn.listener.policy.timeouts.idle);
+    alarm.set_idle(Instant::now(), limit);
     let came = poll_fn(|cx| {
         if let Poll::Ready(read) = input.poll_read_from(cx, stream, SMALL) {
             return Poll::Ready(matches!(read, Ok(n) if n > 0));
         }
-        if worker.is_draining() || alarm.poll_fired(cx).is_ready() {
-            return Poll::Ready(false);
-        }
-        Poll::Pending
+        alarm.poll_fired(cx).map(|()| false)
     })
     .await;
+    alarm.clear();
     if !came && stream.is_tls() {
         shut(alarm, stream).await;
     }

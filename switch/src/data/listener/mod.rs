@@ -1,6 +1,8 @@
 //! Opens the sockets that clients connect to: one per worker, so that the kernel spreads new
 //! connections over the workers and no worker takes another one's lock.
 
+mod inherited;
+
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,6 +11,8 @@ use std::path::Path;
 
 use pointsman_config::policy::BindAddr;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+pub use self::inherited::{Inherited, Origin, complete};
 
 /// Connections that may wait to be accepted, per socket; the kernel lowers it to
 /// net.core.somaxconn.
