@@ -12,6 +12,9 @@ use pointsman_config::value::{
 };
 use proptest::prelude::*;
 
+mod answer;
+use answer::answer;
+
 const VALID: [&str; 5] = [
     include_str!("accepted/full.toml"),
     include_str!("accepted/inheritance.toml"),
@@ -39,18 +42,6 @@ const PIECES: [&str; 16] = [
     "pool",
     "é",
 ];
-
-fn answer(text: &str) {
-    if let Err(report) = Policy::from_toml(text, Path::new("tests/accepted/any.toml")) {
-        assert!(report.has_errors());
-        assert!(report.render_text(true).len() > 10);
-        assert!(report.render_json().starts_with('['));
-        assert!(report.render_github().starts_with("::"));
-        for problem in &report.problems {
-            assert!(problem.line <= text.lines().count() + 1, "{problem:?}");
-        }
-    }
-}
 
 proptest! {
     #[test]

@@ -193,7 +193,13 @@ impl<'a> Trial<'a> {
                     if client.takes_interim() {
                         let lines =
                             respond::fields(&head, up.input.filled(), &self.route.response_headers);
-                        client.interim(&outgoing(&head, up, &lines, Framing::None, false));
+                        client.interim(&outgoing(
+                            &head,
+                            up.input.filled(),
+                            &lines,
+                            Framing::None,
+                            false,
+                        ));
                     }
                     up.input.consume(head.length);
                     // The connection proved alive, and the request arrived.
@@ -239,7 +245,10 @@ impl<'a> Trial<'a> {
         let framing = head.framing.unwrap_or(Framing::Close);
         let close = must_close(self.scene, client, self.request);
         let lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
-        client.begin(self.request, &outgoing(head, up, &lines, framing, close))?;
+        client.begin(
+            self.request,
+            &outgoing(head, up.input.filled(), &lines, framing, close),
+        )?;
         drop(lines);
         up.input.consume(head.length);
         let mut download = Download::new(framing);
@@ -288,7 +297,13 @@ impl<'a> Trial<'a> {
             .unwrap_or_default();
         lines.push((b"Connection", b"Upgrade"));
         lines.push((b"Upgrade", protocol));
-        client.interim(&outgoing(head, up, &lines, Framing::None, false));
+        client.interim(&outgoing(
+            head,
+            up.input.filled(),
+            &lines,
+            Framing::None,
+            false,
+        ));
         drop(lines);
         up.input.consume(head.length);
         std::future::poll_fn(|cx| client.poll_flush(cx)).await?;
@@ -306,16 +321,17 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn outgoing<'o>(
+/// A backend's head on its way to the client; it was parsed from these bytes.
+pub(super) fn outgoing<'o>(
     head: &ResponseHead,
-    up: &'o Connection,
+    bytes: &'o [u8],
     lines: &'o [(&'o [u8], &'o [u8])],
     framing: Framing,
     close: bool,
 ) -> Outgoing<'o> {
     Outgoing {
         status: head.status,
-        phrase: head.phrase.in_bytes(up.input.filled()),
+        phrase: head.phrase.in_bytes(bytes),
         fields: lines,
         framing,
         content_length: head

@@ -1,5 +1,7 @@
-//! Decoding of HTTP/1.1 message bodies (RFC 9112 sections 6 and 7): where the content lies in the
-//! bytes that came, and when it ends.
+//! HTTP/1.1 message bodies (RFC 9112 sections 6 and 7): where the content lies in the bytes that
+//! came, when it ends, and how it is framed in chunks again.
+
+use std::io::Write as _;
 
 use super::field;
 use super::head::Framing;
@@ -182,6 +184,21 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// Writes content as one chunk (RFC 9112 7.1). Not for empty content: that would end the body.
+pub fn chunk(out: &mut Buffer, content: &[u8]) {
+    // Writing to a buffer in memory cannot fail.
+    let _ = write!(out, "{:x}\r\n", content.len());
+    out.extend(content);
+    out.extend(b"\r\n");
+}
+
+/// Writes the end of a body in chunks, with these trailer lines.
+pub fn last_chunk(out: &mut Buffer, trailers: &[u8]) {
+    out.extend(b"0\r\n");
+    out.extend(trailers);
+    out.extend(b"\r\n");
 }
 
 /// Fields that frame, route or modify the message mean nothing behind it (RFC 9110 6.5.1).

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use pointsman_config::policy::{HeaderEdits, Rewrite};
+use smallvec::SmallVec;
 
 use super::ConnInfo;
 use super::field::{self, Known};
@@ -33,7 +34,7 @@ pub fn request(
     for line in &request.fields {
         let (name, value) = (request.get(line.name), request.get(line.value));
         let passes = match line.known {
-            Known::Other => true,
+            Known::Other => !is_masked(name),
             Known::Host | Known::ContentLength => false,
             Known::XForwardedFor => {
                 seen.keep_for(trusted, value);
@@ -65,6 +66,18 @@ pub fn request(
         field(out, name.as_bytes(), value.as_bytes());
     }
     out.extend(b"\r\n");
+}
+
+/// Whether the name becomes one that this switch answers for once a backend reads `_` for `-`, as
+/// those do that hand fields on in environment variables (RFC 3875 4.1.18).
+fn is_masked(name: &[u8]) -> bool {
+    memchr::memchr(b'_', name).is_some() && {
+        let unmasked: SmallVec<[u8; 64]> = name
+            .iter()
+            .map(|byte| if *byte == b'_' { b'-' } else { *byte })
+            .collect();
+        Known::of(&unmasked) != Known::Other
+    }
 }
 
 #[derive(Default)]
@@ -287,6 +300,16 @@ mod tests {
             rewritten(b"/a?b", &Rewrite::Path("/new".into()), &[]),
             b"/new?b"
         );
+    }
+
+    #[test]
+    fn names_that_read_like_the_switchs_own_are_seen_through() {
+        for name in ["X_Forwarded_For", "x-forwarded_proto", "Content_Length"] {
+            assert!(is_masked(name.as_bytes()), "{name}");
+        }
+        for name in ["X-Forwarded-For", "my_header", "_"] {
+            assert!(!is_masked(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]

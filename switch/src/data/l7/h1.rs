@@ -2,7 +2,7 @@
 //! buffer; what a request needs is allocated when its first byte comes and freed with its answer.
 
 use std::future::poll_fn;
-use std::io::{IoSlice, Write};
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::body::{Decoder, Part};
+use super::body::{self, Decoder, Part};
 use super::classify::Class;
 use super::client::{Client, Outgoing};
 use super::forward::{decimal, field};
@@ -216,11 +216,26 @@ async fn shut(alarm: &Alarm, stream: &mut Stream) {
 
 /// How a response's end is told to this client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coding {
+pub(super) enum Coding {
     None,
     Length,
     Chunked,
     Close,
+}
+
+impl Coding {
+    /// For a response of this framing to this request.
+    pub(super) fn of(framing: Framing, request: &RequestHead) -> Self {
+        match framing {
+            _ if request.method() == b"HEAD" => Coding::None,
+            Framing::None => Coding::None,
+            Framing::Length(_) => Coding::Length,
+            Framing::Chunked | Framing::Close if request.version == Version::Http10 => {
+                Coding::Close
+            }
+            Framing::Chunked | Framing::Close => Coding::Chunked,
+        }
+    }
 }
 
 /// The client's side of one exchange.
@@ -345,14 +360,7 @@ impl Client for H1<'_> {
     }
 
     fn begin(&mut self, request: &RequestHead, head: &Outgoing<'_>) -> Result<(), Reason> {
-        let is_head = request.method() == b"HEAD";
-        self.coding = match head.framing {
-            _ if is_head => Coding::None,
-            Framing::None => Coding::None,
-            Framing::Length(_) => Coding::Length,
-            Framing::Chunked | Framing::Close if self.version == Version::Http10 => Coding::Close,
-            Framing::Chunked | Framing::Close => Coding::Chunked,
-        };
+        self.coding = Coding::of(head.framing, request);
         self.keep_alive &= !head.close && self.coding != Coding::Close;
         let head = Outgoing {
             close: !self.keep_alive,
@@ -369,10 +377,7 @@ impl Client for H1<'_> {
                 ready!(self.poll_output(cx))?;
             }
             let n = content.len().min(LARGE / 2);
-            // Writing to a buffer in memory cannot fail.
-            let _ = write!(self.output, "{n:x}\r\n");
-            self.output.extend(&content[..n]);
-            self.output.extend(b"\r\n");
+            body::chunk(&mut self.output, &content[..n]);
             return Poll::Ready(Ok(n));
         }
         if self.output.is_empty() {
@@ -397,11 +402,8 @@ impl Client for H1<'_> {
 
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: &[u8]) -> Poll<Result<(), Reason>> {
         if self.coding == Coding::Chunked && !self.finished {
-            self.output.extend(b"0\r\n");
-            if self.wants_trailers {
-                self.output.extend(trailers);
-            }
-            self.output.extend(b"\r\n");
+            let trailers = if self.wants_trailers { trailers } else { &[] };
+            body::last_chunk(&mut self.output, trailers);
         }
         self.finished = true;
         self.poll_flush(cx)
@@ -424,7 +426,8 @@ impl Client for H1<'_> {
     }
 }
 
-fn write_head(out: &mut Buffer, head: &Outgoing<'_>, coding: Coding, version: Version) {
+/// Writes a response's head for a client of this version.
+pub(super) fn write_head(out: &mut Buffer, head: &Outgoing<'_>, coding: Coding, version: Version) {
     let mut digits = [0; 20];
     out.extend(b"HTTP/1.1 ");
     out.extend(decimal(u64::from(head.status), &mut digits));

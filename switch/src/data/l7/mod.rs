@@ -10,6 +10,9 @@ pub mod classify;
 mod client;
 mod field;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod h1;
 mod h2;
 mod head;

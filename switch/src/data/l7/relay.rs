@@ -2,14 +2,13 @@
 //! both at once, each with backpressure. One task, one future, no locks.
 
 use std::future::poll_fn;
-use std::io::Write;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
 
-use super::body::{Decoder, Part};
+use super::body::{self, Decoder, Part};
 use super::client::Client;
 use super::head::{Framing, RequestHead, ResponseHead};
 use super::parse;
@@ -121,9 +120,7 @@ impl Upload {
                 Part::NeedMore | Part::End => {
                     self.ended = true;
                     if self.framing == Framing::Chunked {
-                        up.output.extend(b"0\r\n");
-                        up.output.extend(client.trailers());
-                        up.output.extend(b"\r\n");
+                        body::last_chunk(&mut up.output, client.trailers());
                     }
                 }
             }
@@ -147,10 +144,7 @@ impl Upload {
         let content = &client.content()[..n];
         if self.framing == Framing::Chunked {
             let content = &content[..n.min(CHUNK)];
-            // Writing to a buffer in memory cannot fail.
-            let _ = write!(up.output, "{:x}\r\n", content.len());
-            up.output.extend(content);
-            up.output.extend(b"\r\n");
+            body::chunk(&mut up.output, content);
             return Poll::Ready(Some(content.len()));
         }
         match ready!(Pin::new(&mut up.stream).poll_write(cx, content)) {
