@@ -2,10 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::{RecvFlags, SendFlags};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -78,7 +79,7 @@ impl AsyncRead for Stream {
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, room),
+            Stream::Tcp(tcp) => poll_recv(tcp, cx, room),
             Stream::Unix(unix) => Pin::new(unix).poll_read(cx, room),
             Stream::Tls(tls) => Pin::new(tls).poll_read(cx, room),
         }
@@ -92,7 +93,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Stream::Tcp(tcp) => poll_send(tcp, cx, bytes),
             Stream::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         }
@@ -127,5 +128,66 @@ impl AsyncWrite for Stream {
             Stream::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+/// recv(2) straight from the kernel: the C library's wrapper keeps account of thread cancellation,
+/// which nobody uses here and which costs about as much as all else that this function does.
+///
+/// A short read leaves nothing behind, so readiness is taken back at once, as tokio does it, and
+/// no second call is needed to learn that.
+fn poll_recv(
+    tcp: &TcpStream,
+    cx: &mut Context<'_>,
+    room: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let free = room.initialize_unfilled();
+    let most = free.len();
+    loop {
+        ready!(tcp.poll_read_ready(cx))?;
+        let mut moved = None;
+        let outcome = tcp.try_io(Interest::READABLE, || {
+            let (n, _) = rustix::net::recv(tcp, &mut *free, RecvFlags::empty())?;
+            moved = Some(n);
+            exhausted(n, most)
+        });
+        match (moved, outcome) {
+            (Some(n), _) => {
+                room.advance(n);
+                return Poll::Ready(Ok(()));
+            }
+            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            (None, _) => (),
+        }
+    }
+}
+
+/// send(2) in the same way.
+fn poll_send(tcp: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(tcp.poll_write_ready(cx))?;
+        let mut moved = None;
+        let outcome = tcp.try_io(Interest::WRITABLE, || {
+            let n = rustix::net::send(tcp, bytes, SendFlags::NOSIGNAL)?;
+            moved = Some(n);
+            exhausted(n, bytes.len())
+        });
+        match (moved, outcome) {
+            (Some(n), _) => return Poll::Ready(Ok(n)),
+            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            (None, _) => (),
+        }
+    }
+}
+
+/// Tells tokio that the socket has no more when it moved less than was asked for.
+fn exhausted(moved: usize, most: usize) -> io::Result<()> {
+    match moved {
+        n if n > 0 && n < most => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
     }
 }

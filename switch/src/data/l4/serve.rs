@@ -48,21 +48,8 @@ pub async fn serve(
         worker: &worker,
         listener: listener.id,
     };
-    let outcome = match (client, connection.stream) {
-        (Stream::Tcp(client), Stream::Tcp(up)) => {
-            proxy::forward(client, up, Early::default(), &limits, &meter).await
-        }
-        (client, up) => {
-            Box::pin(proxy::forward(
-                client,
-                up,
-                Early::default(),
-                &limits,
-                &meter,
-            ))
-            .await
-        }
-    };
+    let up = connection.stream;
+    let outcome = proxy::forward(client, up, Early::default(), &limits, &meter).await;
     tracing::trace!(?outcome, "a forwarded connection ended");
 }
 
