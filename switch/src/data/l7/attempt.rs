@@ -1,7 +1,7 @@
 //! Trying backends, in the order that [`super::retry`] decides, until one answers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::client::{Client, Outgoing};
 use super::head::{Framing, RequestHead, ResponseHead};
@@ -89,8 +89,9 @@ impl<'a> Trial<'a> {
         record: &mut Record<'_>,
     ) -> Result<Answer<'a>, Failure> {
         let began = Instant::now();
+        let limits = self.limits(record);
         let entered = endpoint.enter();
-        let mut up = match self.connection(endpoint, fresh).await {
+        let mut up = match self.connection(endpoint, fresh, limits.total).await {
             Ok(up) => up,
             Err(reason) => {
                 self.failed(endpoint, reason, began);
@@ -105,7 +106,7 @@ impl<'a> Trial<'a> {
             &endpoint.name,
         );
         let mut upload = Upload::new(self.request);
-        let mut watch = Watch::new(self.scene.alarm, self.limits(record));
+        let mut watch = Watch::new(self.scene.alarm, limits);
         match self.head(client, &mut up, &mut upload, &mut watch).await {
             Ok(head) => {
                 record.backend_took = began.elapsed();
@@ -142,6 +143,7 @@ impl<'a> Trial<'a> {
         &self,
         endpoint: &Arc<Endpoint>,
         fresh: bool,
+        total: Option<Instant>,
     ) -> Result<Connection, Reason> {
         // What cannot be sent twice asks the kernel whether the connection still stands.
         let certain = self.request.framing != Framing::None || !self.request.is_idempotent();
@@ -149,7 +151,15 @@ impl<'a> Trial<'a> {
             return Ok(up);
         }
         let began = Instant::now();
-        let up = upstream::connect(endpoint, self.pool.connect_timeout, self.scene.alarm).await?;
+        let left = total.map_or(Duration::MAX, |total| {
+            total.saturating_duration_since(began)
+        });
+        let limit = self.pool.connect_timeout.min(left);
+        let up = upstream::connect(endpoint, limit, self.scene.alarm).await;
+        let up = up.map_err(|reason| match reason {
+            Reason::ConnectTimeout if left <= limit => Reason::TotalTimeout,
+            reason => reason,
+        })?;
         self.scene
             .worker
             .shard

@@ -7,13 +7,15 @@
 use pointsman_config::policy::Desync;
 
 use super::field::{self, Known, Span};
-use super::head::{Framing, RequestHead, ResponseHead, Version};
+use super::head::{Fields, Framing, RequestHead, ResponseHead, Version};
 use super::parse::Tokens;
 use crate::data::buffer::Buffer;
 use crate::error::Reason;
 
 /// Bytes of a request target at most: RFC 9112 section 3 asks for 8,000 at least.
 pub const TARGET_LIMIT: usize = 32 * 1024;
+/// Bytes of all `Connection` values of a message at most: every other field is looked for in them.
+const CONNECTION_LIMIT: usize = 1024;
 
 /// How doubtful a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +65,7 @@ pub fn request(tokens: Tokens, mut bytes: Buffer, desync: Desync) -> Result<Requ
     let all = bytes.filled();
     let authority = authority(&tokens, all, target_authority, &mut found);
     let framing = request_framing(&tokens, all, &mut found);
-    let connection = Connection::read(&tokens, all);
+    let connection = Connection::read(&tokens, all, &mut found);
     let (expects_continue, upgrade) = (
         expectation(&tokens, all, &mut found),
         connection.upgrade.filter(|_| framing == Framing::None),
@@ -321,14 +323,26 @@ fn content_length(value: &[u8]) -> Option<(u64, bool)> {
     number.map(|n| (n, count == 1))
 }
 
+/// Bytes of all `Connection` values.
+fn connection_bytes(fields: &Fields, all: &[u8]) -> usize {
+    fields
+        .iter()
+        .filter(|field| field.known == Known::Connection)
+        .map(|field| field.value.in_bytes(all).len())
+        .sum()
+}
+
 struct Connection {
     keep_alive: bool,
     upgrade: Option<Span>,
 }
 
 impl Connection {
-    fn read(tokens: &Tokens, all: &[u8]) -> Self {
+    fn read(tokens: &Tokens, all: &[u8], found: &mut Findings) -> Self {
         let (mut close, mut keep, mut upgrade) = (false, false, false);
+        if connection_bytes(&tokens.fields, all) > CONNECTION_LIMIT {
+            found.add(Class::Severe, Reason::HeadTooLarge);
+        }
         for field in tokens
             .fields
             .iter()
@@ -414,6 +428,9 @@ pub fn response(mut head: ResponseHead, all: &[u8], to_head: bool) -> Result<Res
             }
             _ => (),
         }
+    }
+    if connection_bytes(&head.fields, all) > CONNECTION_LIMIT {
+        return Err(Reason::BadResponse);
     }
     if chunked && (head.content_length.is_some() || head.is_http10) {
         return Err(Reason::BadResponse);
@@ -531,6 +548,15 @@ mod tests {
             assert_eq!(head.target(), origin.as_bytes());
             assert_eq!(head.get(head.authority), b"a");
         }
+    }
+
+    #[test]
+    fn connection_lists_that_would_cost_much_are_refused() {
+        let commas = format!("Connection: {}\r\n", ",".repeat(2000));
+        assert_eq!(strict(&commas).err(), Some(Reason::HeadTooLarge));
+        let split = format!("Connection: {}\r\n", ",".repeat(600)).repeat(2);
+        assert_eq!(strict(&split).err(), Some(Reason::HeadTooLarge));
+        assert!(strict("Connection: close, x-hop, te\r\n").is_ok());
     }
 
     #[test]

@@ -221,10 +221,12 @@ impl<'a> Watch<'a> {
         }
         let came = upload.bytes - self.progress;
         self.progress = upload.bytes;
+        // Nobody may wait for 100 Continue for ever (RFC 9110 10.1.1), so it is the client's turn.
         if upload.patient && upload.bytes == 0 {
-            return Err(Reason::Timeout);
+            return Err(Reason::BodyTimeout);
         }
-        if upload.waits_for_client && came < self.limits.body_rate * WINDOW.as_secs() {
+        if upload.waits_for_client && came < self.limits.body_rate.saturating_mul(WINDOW.as_secs())
+        {
             return Err(Reason::BodyTimeout);
         }
         if !upload.waits_for_client && came == 0 {

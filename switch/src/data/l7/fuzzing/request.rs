@@ -12,7 +12,9 @@ use crate::data::l7::head::{Framing, RequestHead, Version};
 use crate::data::l7::parse::{self, Limits};
 use crate::data::l7::view::View;
 use crate::data::l7::{ConnInfo, body, forward};
-use crate::error::{Reason, Side};
+#[cfg(test)]
+use crate::error::Reason;
+use crate::error::Side;
 use crate::snapshot::Route;
 
 const LIMITS: Limits = Limits {
@@ -108,6 +110,7 @@ fn must_be_taken(bytes: &[u8]) -> bool {
         )
         && head.start[1].starts_with(b"/")
         && head.values("expect").is_empty()
+        && head.values("connection").concat().len() <= 1000
         && host.iter().all(plain_host)
 }
 
@@ -180,6 +183,7 @@ fn assert_speaks_for_this_hop(plain: &Head<'_>, head: &RequestHead, conn: &ConnI
 }
 
 /// What a request is refused for, or that it is taken; for tests.
+#[cfg(test)]
 pub fn outcome(bytes: &[u8], desync: Desync) -> Result<bool, Reason> {
     let mut buffer = Buffer::new();
     buffer.extend(bytes);
