@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -98,10 +98,7 @@ impl Switch {
 
     /// Asks the admin interface: status 0 when it does not answer.
     pub fn admin(&self, method: &str, path: &str) -> (u16, String) {
-        match UnixStream::connect(self.folder.path().join("admin.sock")) {
-            Ok(stream) => ask(stream, method, path).unwrap_or((0, String::new())),
-            Err(_) => (0, String::new()),
-        }
+        ask_unix(&self.folder.path().join("admin.sock"), method, path)
     }
 
     pub fn status(&self) -> Value {
@@ -110,16 +107,7 @@ impl Switch {
 
     /// Where a listener listens.
     pub fn address(&self, listener: &str) -> SocketAddr {
-        let status = self.status();
-        let listeners = status["listeners"].as_array().expect("a list");
-        let found = listeners
-            .iter()
-            .find(|one| one["name"] == listener)
-            .expect("it is there");
-        found["addresses"][0]
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .expect("an address")
+        address_in(&self.status(), listener)
     }
 
     /// Of every backend of the first pool.
@@ -221,6 +209,27 @@ fn ask(mut stream: impl Read + Write, method: &str, path: &str) -> std::io::Resu
         .and_then(|code| code.parse().ok())
         .unwrap_or(0);
     Ok((status, body.to_owned()))
+}
+
+/// Asks on a Unix socket: status 0 when no answer comes.
+pub fn ask_unix(socket: &Path, method: &str, path: &str) -> (u16, String) {
+    match UnixStream::connect(socket) {
+        Ok(stream) => ask(stream, method, path).unwrap_or((0, String::new())),
+        Err(_) => (0, String::new()),
+    }
+}
+
+/// Where a listener listens, in a status.
+pub fn address_in(status: &Value, listener: &str) -> SocketAddr {
+    let listeners = status["listeners"].as_array().expect("a list");
+    let found = listeners
+        .iter()
+        .find(|one| one["name"] == listener)
+        .expect("it is there");
+    found["addresses"][0]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .expect("an address")
 }
 
 /// A connection that is kept open.

@@ -1,0 +1,112 @@
+//! The systemd units are right, and fit the program.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "what does not apply here is told")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use pointsman_config::policy::Policy;
+use pointsman_config::value::parse_duration;
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let Some(version) = systemd_version() else {
+        eprintln!("skipped: systemd_finds_nothing_wrong_with_the_units: no systemd-analyze");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    // The program need not be installed where this runs.
+    let service = unit("pointsman.service").replace("/usr/bin/pointsman", "/bin/true");
+    // What an older systemd does not know is what its drop-in replaces.
+    let service = match version < 253 {
+        true => service.replace("Type=notify-reload\n", ""),
+        false => service,
+    };
+    fs::write(place.path().join("pointsman.service"), service).unwrap();
+    fs::write(
+        place.path().join("pointsman.socket"),
+        unit("pointsman.socket"),
+    )
+    .unwrap();
+    if version < 253 {
+        let folder = place.path().join("pointsman.service.d");
+        fs::create_dir(&folder).unwrap();
+        let name = "before-systemd-253.conf";
+        fs::write(folder.join(name), unit(name)).unwrap();
+    }
+    let verified = verify(place.path());
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let ours: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("pointsman"))
+        .collect();
+    assert!(verified.status.success() && ours.is_empty(), "{said}");
+
+    let wrong = place.path().join("pointsman.service");
+    let text = fs::read_to_string(&wrong).unwrap();
+    fs::write(&wrong, text.replace("KillMode=mixed", "KillMode=mixde")).unwrap();
+    let said = String::from_utf8_lossy(&verify(place.path()).stderr).into_owned();
+    assert!(said.contains("mixde"), "a mistake is found: {said}");
+}
+
+#[test]
+fn the_service_may_take_longer_to_stop_than_the_switch_takes_to_drain() {
+    let text = "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"a\"\n\
+                [pool.a]\nbackends = [\"127.0.0.1:1\"]\n";
+    let policy = Policy::from_toml(text, Path::new("p.toml")).unwrap();
+    let stop = parse_duration(&value("TimeoutStopSec")).unwrap();
+    let margin = Duration::from_secs(5);
+    assert!(stop >= policy.process.drain + margin, "{stop:?}");
+}
+
+#[test]
+fn the_service_hears_the_new_process_and_the_old_one() {
+    assert_eq!(value("NotifyAccess"), "all");
+    assert_eq!(value("KillMode"), "mixed");
+    assert_eq!(value("Type"), "notify-reload");
+    let prevented = value("RestartPreventExitStatus");
+    let codes: Vec<&str> = prevented.split(' ').collect();
+    let (invalid, usage) = (pointsman::app::Exit::Invalid, pointsman::app::Exit::Usage);
+    assert_eq!(
+        codes,
+        [(invalid as u8).to_string(), (usage as u8).to_string()]
+    );
+}
+
+fn systemd_version() -> Option<u32> {
+    let output = Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn verify(place: &Path) -> Output {
+    Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .args(["pointsman.service", "pointsman.socket"].map(|name| place.join(name)))
+        .output()
+        .unwrap()
+}
+
+fn unit(name: &str) -> String {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("systemd")
+        .join(name);
+    fs::read_to_string(path).unwrap()
+}
+
+/// Of a key of the service, which stands there once.
+fn value(key: &str) -> String {
+    let text = unit("pointsman.service");
+    let mut values = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let value = values.next().unwrap().to_owned();
+    assert_eq!(values.next(), None, "{key}");
+    value
+}
