@@ -1,2 +1,2 @@
 //! What Pointsman ships beside its binaries: example policies, a Grafana dashboard, Prometheus
-//! rules. The tests of this package hold them true to the code.
+//! rules, systemd units. The tests of this package hold them true to the code.

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -14,11 +15,12 @@ use rustix::process::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{ask_unix, pointsman, wait_until};
+use crate::support::{PATIENCE, ask_unix, pointsman, wait_until};
 
 /// A switch and the processes that have run it, the present one last.
 pub struct Service {
     pub folder: TempDir,
+    notify: Option<PathBuf>,
     pids: Vec<Pid>,
     log: Arc<Mutex<String>>,
     /// What is passed to every start, as a service manager would.
@@ -33,16 +35,33 @@ impl Service {
 
     /// The same with a socket that the service manager keeps open.
     pub fn start_with(policy: &str, socket: Option<TcpListener>) -> Self {
+        let mut service = Self::new(policy, socket);
+        service.start_anew();
+        service
+    }
+
+    /// The same, with what the processes tell their service manager (sd_notify(3)).
+    pub fn start_told(policy: &str) -> (Self, UnixDatagram) {
+        let mut service = Self::new(policy, None);
+        let path = service.folder.path().join("notify.sock");
+        let manager = UnixDatagram::bind(&path).expect("a socket");
+        manager.set_read_timeout(Some(PATIENCE)).expect("a time");
+        service.notify = Some(path);
+        service.start_anew();
+        (service, manager)
+    }
+
+    fn new(policy: &str, socket: Option<TcpListener>) -> Self {
         set_child_subreaper(Some(getpid())).expect("a reaper");
         let folder = tempfile::tempdir().expect("a folder");
-        let mut service = Self {
+        let service = Self {
             folder,
+            notify: None,
             pids: Vec::new(),
             log: Arc::default(),
             socket,
         };
         service.rewrite(policy);
-        service.start_anew();
         service
     }
 
@@ -60,12 +79,20 @@ impl Service {
     }
 
     /// Starts a process, and waits until it is ready.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "whoever asks for its end waits for its id"
+    )]
     pub fn start_anew(&mut self) {
         let file = self.file();
         let args = ["run", file.to_str().expect("UTF-8")];
         let mut command = match &self.socket {
             None => pointsman(&args),
             Some(socket) => activated(socket, &args),
+        };
+        match &self.notify {
+            Some(path) => command.env("NOTIFY_SOCKET", path),
+            None => command.env_remove("NOTIFY_SOCKET"),
         };
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let log = child.stderr.take().expect("it is piped");

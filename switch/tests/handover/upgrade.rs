@@ -95,6 +95,29 @@ fn an_idle_client_of_the_old_process_is_answered_and_told_to_leave() {
 }
 
 #[test]
+fn the_service_manager_is_told_of_the_new_process_and_of_no_end() {
+    let one = Backend::start("one");
+    let (mut service, manager) = Service::start_told(&policy(&[one.address], ""));
+    let hear = || {
+        let mut bytes = [0; 256];
+        let n = manager.recv(&mut bytes).expect("something is told");
+        String::from_utf8_lossy(&bytes[..n]).trim_end().to_owned()
+    };
+    assert_eq!(hear(), "READY=1");
+    let old = service.pid();
+    service.upgrade();
+    assert_eq!(service.wait_for_end(old), Some(0));
+    let mut told = [hear(), hear()];
+    told.sort();
+    let main = format!("MAINPID={}", service.pid().as_raw_nonzero());
+    assert_eq!(told, [main, "READY=1".to_owned()]);
+    let new = service.pid();
+    service.signal(Signal::TERM);
+    assert_eq!(hear(), "STOPPING=1");
+    assert_eq!(service.wait_for_end(new), Some(0));
+}
+
+#[test]
 fn an_upgrade_puts_a_changed_policy_into_force() {
     let one = Backend::start("one");
     let text = policy(&[one.address], "");
