@@ -26,5 +26,6 @@ mod refused;
 mod reloads;
 mod routing;
 mod scripted;
+mod slowness;
 mod streams;
 mod telling;

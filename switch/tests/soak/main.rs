@@ -8,7 +8,6 @@
 )]
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod support;
 
 #[path = "../endtoend/client.rs"]
