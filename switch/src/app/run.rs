@@ -213,7 +213,7 @@ fn serve(daemon: Daemon, signals: &Signals, program: &Program) -> Exit {
             Some(Told::End) => break,
             Some(Told::Upgrade(request)) => {
                 let give_up = || {
-                    ended.set(ended.get() || signals.end());
+                    ended.set(ended.get() || meanwhile(&daemon, signals));
                     ended.get()
                 };
                 if upgrade(&daemon, request, program, give_up) {
@@ -236,6 +236,22 @@ fn serve(daemon: Daemon, signals: &Signals, program: &Program) -> Exit {
     tracing::info!("ending: what is under way may take {limit:?}, a second signal cuts it short");
     daemon.stop(Stop::Drain(limit), || signals.end());
     Exit::Ok
+}
+
+/// Takes up what is told while a new process starts; whether this one is to end.
+fn meanwhile(daemon: &Daemon, signals: &Signals) -> bool {
+    let mut end = false;
+    for told in signals.0.try_iter() {
+        match told {
+            Told::End => end = true,
+            Told::Reload => daemon.control().reloads().ask("SIGHUP"),
+            Told::Upgrade(request) => {
+                let why = "another upgrade is under way".to_owned();
+                let _ = request.reply.send(Err(Refusal::Failed(why)));
+            }
+        }
+    }
+    end
 }
 
 /// Whether a new process has taken over.

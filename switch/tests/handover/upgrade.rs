@@ -195,7 +195,11 @@ fn a_process_that_is_told_to_end_while_it_waits_for_the_new_one_ends() {
             crate::support::run(&args)
         })
     };
-    std::thread::sleep(Duration::from_millis(500));
+    wait_until("it waits", || service.log().contains("upgrading"));
+    let second = service.try_upgrade(&[]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("another upgrade is under way"), "{said}");
     service.signal(Signal::TERM);
     let pid = service.pid();
     assert_eq!(service.wait_for_end(pid), Some(0));
