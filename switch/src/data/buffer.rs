@@ -159,6 +159,17 @@ impl Buffer {
     }
 }
 
+impl From<&[u8]> for Buffer {
+    /// These bytes in storage that is no larger than they are.
+    fn from(bytes: &[u8]) -> Self {
+        Self {
+            storage: Some(bytes.into()),
+            start: 0,
+            end: bytes.len(),
+        }
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(storage) = self.storage.take() {

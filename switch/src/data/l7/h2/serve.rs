@@ -1,0 +1,380 @@
+//! One task per connection: it reads, lets the machine take what came, polls the exchanges that
+//! have news, and writes what all of them made in one go.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::super::client::Outgoing;
+use super::super::head::{Framing, RequestHead};
+use super::super::respond::{self, Local};
+use super::super::{ConnInfo, Ended, Scene, exchange, record};
+use super::client::H2;
+use super::connection::{Arrival, Connection, Limits};
+use super::exchanges::Exchanges;
+use super::frame::Kind;
+use super::stream::Key;
+use crate::data::buffer::{Buffer, LARGE, SMALL};
+use crate::data::stream::Stream;
+use crate::data::timer::Alarm;
+use crate::data::worker::Worker;
+use crate::error::Reason;
+
+/// How often the task goes round before others have their turn.
+const ROUNDS: usize = 16;
+/// How long a client is given to take the farewell, or to answer it.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes that are read and dropped meanwhile at most.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Serves a connection until it ends. `input` holds what was read already.
+pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Buffer) {
+    let limits = &conn.listener.policy.limits;
+    let connection = Connection::new(Limits {
+        streams: limits.streams,
+        head: limits.head,
+        fields: limits.fields,
+    });
+    let now = Instant::now();
+    let mut server = Server {
+        alarm: worker.timer.alarm(),
+        shared: Rc::new(Shared { worker, conn }),
+        machine: Rc::new(RefCell::new(connection)),
+        exchanges: Exchanges::default(),
+        stream,
+        input,
+        unread: true,
+        began: now,
+        waits: Waits::default(),
+    };
+    // The task bounds its turns itself; the runtime's own counting would stop it in mid-turn.
+    let turns = poll_fn(|cx| server.poll(cx));
+    let lost = tokio::task::coop::unconstrained(turns).await;
+    server.end(lost).await;
+}
+
+/// What all exchanges of a connection use.
+struct Shared {
+    worker: Rc<Worker>,
+    conn: ConnInfo,
+}
+
+/// How the connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By this side, or in agreement.
+    Order,
+    /// The client went away or is cut.
+    Lost,
+}
+
+/// Since when something is waited for.
+#[derive(Debug, Default)]
+struct Waits {
+    /// The end of a header block.
+    block: Option<Instant>,
+    /// A first or next request.
+    idle: Option<Instant>,
+    /// The client to take output.
+    taking: Option<Instant>,
+    /// The client's answer to the first farewell.
+    leaving: Option<Instant>,
+}
+
+struct Server {
+    shared: Rc<Shared>,
+    machine: Rc<RefCell<Connection>>,
+    exchanges: Exchanges,
+    stream: Stream,
+    input: Buffer,
+    /// There is input that the machine has not looked at.
+    unread: bool,
+    alarm: Alarm,
+    began: Instant,
+    waits: Waits,
+}
+
+impl Server {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.exchanges.wakes(cx.waker());
+        for _ in 0..ROUNDS {
+            let read = match self.read(cx) {
+                Ok(read) => read,
+                Err(end) => return Poll::Ready(end),
+            };
+            let polled = self.poll_exchanges();
+            let written = match self.write(cx) {
+                Ok(written) => written,
+                Err(end) => return Poll::Ready(end),
+            };
+            if self.machine.borrow().is_over() {
+                return Poll::Ready(End::Order);
+            }
+            if !read && !polled && !written {
+                return self.rest(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once and lets the machine take what there is; whether anything came of it.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.machine.borrow().is_full() {
+            return Ok(false);
+        }
+        if self.unread {
+            self.unread = false;
+            self.take();
+            return Ok(true);
+        }
+        // A frame that is not complete yet needs room for its rest.
+        let want = if self.input.is_empty() { SMALL } else { LARGE };
+        match self.input.poll_read_from(cx, &mut self.stream, want) {
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.take();
+                Ok(true)
+            }
+            Poll::Ready(_) => Err(End::Lost),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Lets the machine take the input, and begins the exchanges that arrive.
+    fn take(&mut self) {
+        let now = self.began.elapsed().as_millis() as u64;
+        let before = self.input.len();
+        while !self.input.is_empty() {
+            let (n, arrival) = self.machine.borrow_mut().receive(self.input.filled(), now);
+            self.input.consume(n);
+            let full = self.machine.borrow().is_full();
+            match arrival {
+                Some(arrival) => self.begin(arrival),
+                None => {
+                    self.unread = full && !self.input.is_empty();
+                    break;
+                }
+            }
+        }
+        if self.input.len() < before && !self.machine.borrow().is_in_block() {
+            self.waits.block = None;
+        }
+        self.input.release();
+    }
+
+    fn begin(&mut self, Arrival { key, head }: Arrival) {
+        match head {
+            Ok(request) => {
+                let (shared, machine) = (self.shared.clone(), self.machine.clone());
+                self.exchanges
+                    .insert(key, serve_one(shared, machine, key, request));
+                self.poll_one(key);
+            }
+            Err(reason) => self.refuse(key, reason),
+        }
+    }
+
+    /// Answers what is no request that can be served.
+    fn refuse(&mut self, key: Key, reason: Reason) {
+        let Shared { worker, conn } = &*self.shared;
+        record::refused(worker, &conn.listener, conn.peer, reason);
+        let (answer, date) = (Local::error(reason), respond::date());
+        let lines = answer.lines(&date);
+        let head = Outgoing {
+            framing: Framing::None,
+            content_length: Some(0),
+            ..answer.outgoing(&lines, false)
+        };
+        let mut machine = self.machine.borrow_mut();
+        machine.respond(key, &head, true);
+        machine.finish(key);
+    }
+
+    fn poll_one(&mut self, key: Key) {
+        if self.exchanges.poll(key).is_some() {
+            self.machine.borrow_mut().finish(key);
+        }
+    }
+
+    /// Polls the exchanges that have news, while there is room for what they make.
+    fn poll_exchanges(&mut self) -> bool {
+        let mut polled = false;
+        loop {
+            let touched = {
+                let mut machine = self.machine.borrow_mut();
+                match machine.is_full() && !machine.has_failed() {
+                    true => return polled,
+                    false => machine.next_touched(),
+                }
+            };
+            let Some(key) = touched.or_else(|| self.exchanges.next_due()) else {
+                return polled;
+            };
+            self.poll_one(key);
+            polled = true;
+        }
+    }
+
+    /// Writes what waits; whether the client took any of it.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut machine = self.machine.borrow_mut();
+        let mut written = false;
+        while !machine.output().is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, machine.output()) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    machine.wrote(n);
+                    written = true;
+                }
+                Poll::Ready(_) => return Err(End::Lost),
+                Poll::Pending => {
+                    let taking = &mut self.waits.taking;
+                    match written {
+                        true => *taking = Some(Instant::now()),
+                        false => _ = taking.get_or_insert_with(Instant::now),
+                    }
+                    return Ok(written);
+                }
+            }
+        }
+        self.waits.taking = None;
+        // TLS may hold records back until the socket takes them.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(_)) => Err(End::Lost),
+            _ => Ok(written),
+        }
+    }
+
+    /// Nothing is left to do for now: looks at what is late and waits.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let now = Instant::now();
+        let mut machine = self.machine.borrow_mut();
+        let idle = machine.count() == 0 && machine.output().is_empty();
+        if idle {
+            machine.rest();
+        }
+        let partial = !machine.is_full() && begins_block(self.input.filled());
+        let waits = &mut self.waits;
+        since(&mut waits.block, machine.is_in_block() || partial, now);
+        since(&mut waits.idle, idle && !machine.is_leaving(), now);
+        since(&mut waits.leaving, machine.awaits_farewell(), now);
+        let timeouts = &self.shared.conn.listener.policy.timeouts;
+        let begun = (!machine.has_begun()).then_some(self.began);
+        let left = |since: Option<Instant>, limit: Duration| {
+            since.map(|since| limit.saturating_sub(now.saturating_duration_since(since)))
+        };
+        let cuts = [
+            left(begun, timeouts.head),
+            left(waits.block, timeouts.head),
+            left(waits.taking, timeouts.idle),
+        ];
+        let (idle, leaving) = (left(waits.idle, timeouts.idle), left(waits.leaving, LINGER));
+        let passed = |left: &Option<Duration>| left.is_some_and(|left| left.is_zero());
+        if cuts.iter().any(passed) {
+            return Poll::Ready(End::Lost);
+        }
+        let must_leave = passed(&idle) || self.shared.worker.is_draining();
+        if passed(&leaving) {
+            machine.tell_leaving();
+            cx.waker().wake_by_ref();
+        } else if must_leave && !machine.is_leaving() {
+            machine.ask_to_leave();
+            cx.waker().wake_by_ref();
+        } else {
+            let next = cuts.into_iter().chain([idle, leaving]).flatten().min();
+            // Marked as idle whatever it is doing: so the begin of a drain wakes it.
+            self.alarm.set_idle(now, next.unwrap_or(timeouts.idle));
+            let _ = self.alarm.poll_fired(cx);
+        }
+        Poll::Pending
+    }
+
+    /// Ends the connection, and lets what is under way on it notice.
+    async fn end(mut self, end: End) {
+        self.machine.borrow_mut().lose_all();
+        if end == End::Order {
+            linger(&self.alarm, &mut self.stream, &mut self.input).await;
+        }
+        drop(self.stream);
+        let (machine, mut exchanges) = (self.machine, self.exchanges);
+        poll_fn(|cx| {
+            exchanges.wakes(cx.waker());
+            loop {
+                let touched = machine.borrow_mut().next_touched();
+                let Some(key) = touched.or_else(|| exchanges.next_due()) else {
+                    break;
+                };
+                if exchanges.poll(key).is_some() {
+                    machine.borrow_mut().finish(key);
+                }
+            }
+            match machine.borrow().count() {
+                0 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+/// Serves one stream.
+async fn serve_one(
+    shared: Rc<Shared>,
+    machine: Rc<RefCell<Connection>>,
+    key: Key,
+    request: RequestHead,
+) -> Ended {
+    let Shared { worker, conn } = &*shared;
+    let alarm = worker.timer.alarm();
+    let snapshot = worker.snapshots.load();
+    let listener = snapshot
+        .listener(conn.listener.id)
+        .unwrap_or(&conn.listener);
+    let mut client = H2::new(machine, key);
+    let scene = Scene {
+        worker,
+        conn,
+        listener,
+        alarm: &alarm,
+        snapshot: &snapshot,
+    };
+    exchange(&scene, &mut client, &request).await
+}
+
+/// Ends the sending side and reads on for a moment: bytes that arrive at a closed socket make the
+/// kernel send a reset, and a reset may overtake the last frames.
+async fn linger(alarm: &Alarm, stream: &mut Stream, input: &mut Buffer) {
+    let mut read = 0;
+    let last = async {
+        // Whoever is gone already needs no farewell.
+        let _ = stream.shutdown().await;
+        poll_fn(|cx| {
+            loop {
+                let n = input.len();
+                input.consume(n);
+                match std::task::ready!(input.poll_read_from(cx, stream, SMALL)) {
+                    Ok(n) if n > 0 && read < LINGER_BYTES => read += n,
+                    _ => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    };
+    let _ = alarm.within(LINGER, last).await;
+}
+
+/// Whether these bytes are the first of a frame that is no content.
+fn begins_block(input: &[u8]) -> bool {
+    !input.is_empty() && input.get(3) != Some(&(Kind::Data as u8))
+}
+
+fn since(wait: &mut Option<Instant>, on: bool, now: Instant) {
+    *wait = match on {
+        true => Some(wait.unwrap_or(now)),
+        false => None,
+    };
+}
