@@ -162,6 +162,7 @@ impl Buffer {
 impl From<&[u8]> for Buffer {
     /// These bytes in storage that is no larger than they are.
     fn from(bytes: &[u8]) -> Self {
+        LENT.set(LENT.get() + bytes.len());
         Self {
             storage: Some(bytes.into()),
             start: 0,

@@ -2,7 +2,7 @@
 //! have news, and writes what all of them made in one go.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -21,7 +21,7 @@ use super::frame::Kind;
 use super::stream::Key;
 use crate::data::buffer::{Buffer, LARGE, SMALL};
 use crate::data::stream::Stream;
-use crate::data::timer::Alarm;
+use crate::data::timer::{Alarm, TICK};
 use crate::data::worker::Worker;
 use crate::error::Reason;
 
@@ -40,17 +40,23 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
         head: limits.head,
         fields: limits.fields,
     });
-    let now = Instant::now();
+    let mut drain = worker.drain_signal();
+    let drained = async move {
+        // The sender lives as long as the worker.
+        let _ = drain.wait_for(|draining| *draining).await;
+    };
     let mut server = Server {
         alarm: worker.timer.alarm(),
+        drained: Some(Box::pin(drained)),
         shared: Rc::new(Shared { worker, conn }),
         machine: Rc::new(RefCell::new(connection)),
         exchanges: Exchanges::default(),
         stream,
         input,
         unread: true,
-        began: now,
+        began: Instant::now(),
         waits: Waits::default(),
+        shed: false,
     };
     // The task bounds its turns itself; the runtime's own counting would stop it in mid-turn.
     let turns = poll_fn(|cx| server.poll(cx));
@@ -95,8 +101,12 @@ struct Server {
     /// There is input that the machine has not looked at.
     unread: bool,
     alarm: Alarm,
+    /// Ready once the worker drains; then gone.
+    drained: Option<Pin<Box<dyn Future<Output = ()>>>>,
     began: Instant,
     waits: Waits,
+    /// It makes room for another connection.
+    shed: bool,
 }
 
 impl Server {
@@ -263,6 +273,7 @@ impl Server {
         since(&mut waits.idle, idle && !machine.is_leaving(), now);
         since(&mut waits.leaving, machine.awaits_farewell(), now);
         let timeouts = &self.shared.conn.listener.policy.timeouts;
+        let idle_limit = self.shared.worker.idle_limit(timeouts.idle);
         let begun = (!machine.has_begun()).then_some(self.began);
         let left = |since: Option<Instant>, limit: Duration| {
             since.map(|since| limit.saturating_sub(now.saturating_duration_since(since)))
@@ -272,31 +283,52 @@ impl Server {
             left(waits.block, timeouts.head),
             left(waits.taking, timeouts.idle),
         ];
-        let (idle, leaving) = (left(waits.idle, timeouts.idle), left(waits.leaving, LINGER));
+        let (idle, leaving) = (left(waits.idle, idle_limit), left(waits.leaving, LINGER));
         let passed = |left: &Option<Duration>| left.is_some_and(|left| left.is_zero());
         if cuts.iter().any(passed) {
             return Poll::Ready(End::Lost);
         }
-        let must_leave = passed(&idle) || self.shared.worker.is_draining();
-        if passed(&leaving) {
-            machine.tell_leaving();
-            cx.waker().wake_by_ref();
-        } else if must_leave && !machine.is_leaving() {
-            machine.ask_to_leave();
-            cx.waker().wake_by_ref();
+        drop(machine);
+        if passed(&idle) || self.drains(cx) {
+            self.machine.borrow_mut().ask_to_leave();
+        } else if passed(&leaving) || self.is_shed(cx, idle) {
+            self.machine.borrow_mut().tell_leaving();
         } else {
             let next = cuts.into_iter().chain([idle, leaving]).flatten().min();
-            // Marked as idle whatever it is doing: so the begin of a drain wakes it.
-            self.alarm.set_idle(now, next.unwrap_or(timeouts.idle));
+            match (next, idle) {
+                (Some(next), Some(_)) => self.alarm.set_idle(now, next),
+                (Some(next), None) => self.alarm.set(now, next),
+                (None, _) => self.alarm.clear(),
+            }
             let _ = self.alarm.poll_fired(cx);
+            return Poll::Pending;
         }
+        cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether the worker has just begun to drain.
+    fn drains(&mut self, cx: &mut Context<'_>) -> bool {
+        let drains = self.drained.as_mut();
+        let drains = drains.is_some_and(|drained| drained.as_mut().poll(cx).is_ready());
+        if drains {
+            self.drained = None;
+        }
+        drains
+    }
+
+    /// Whether this connection must make room for another, having been idle for longest.
+    fn is_shed(&mut self, cx: &mut Context<'_>, idle: Option<Duration>) -> bool {
+        // An alarm that only came a little early is none of that kind.
+        let early = idle.is_some_and(|left| left > TICK);
+        self.shed |= early && self.alarm.poll_fired(cx).is_ready();
+        self.shed
     }
 
     /// Ends the connection, and lets what is under way on it notice.
     async fn end(mut self, end: End) {
         self.machine.borrow_mut().lose_all();
-        if end == End::Order {
+        if end == End::Order && !self.shed {
             linger(&self.alarm, &mut self.stream, &mut self.input).await;
         }
         drop(self.stream);
