@@ -4,6 +4,7 @@
 
 mod audit;
 mod chunked;
+mod h2;
 mod request;
 mod response;
 mod scene;
@@ -11,6 +12,7 @@ mod scene;
 mod tests;
 
 pub use chunked::chunked;
+pub use h2::{h2_connection, h2_downgrade};
 pub use request::request_head;
 pub use response::response_head;
 

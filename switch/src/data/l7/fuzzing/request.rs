@@ -56,14 +56,19 @@ fn taken(scene: &Scene, bytes: &[u8], desync: Desync) -> Option<Vec<Vec<u8>>> {
     };
     assert_reads_like_a_strict_reader(bytes, &head);
     let rest = Decoded::of(buffer.filled(), head.framing, 4096, 0);
+    Some(goes_up(scene, &head, &rest))
+}
+
+/// Everything that goes up for a request with this content, by connection and route.
+pub fn goes_up(scene: &Scene, head: &RequestHead, content: &Decoded) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for conn in &scene.conns {
-        routed(scene, conn, &head);
+        routed(scene, conn, head);
         for route in scene.routes() {
-            all.push(sent(&head, conn, route, &rest));
+            all.push(sent(head, conn, route, content));
         }
     }
-    Some(all)
+    all
 }
 
 /// Routing and hashing take whatever was let through.

@@ -51,6 +51,16 @@ fn bodies_of_the_corpus_say_the_same_however_they_are_cut() {
 }
 
 #[test]
+fn no_request_of_the_corpus_comes_down_from_http2_ambiguously() {
+    run("h2_downgrade", h2_downgrade);
+}
+
+#[test]
+fn no_connection_of_the_corpus_breaks_the_machine_of_http2() {
+    run("h2_connection", h2_connection);
+}
+
+#[test]
 fn proxy_headers_of_the_corpus_get_one_answer() {
     run("proxy_protocol", super::proxy_protocol);
 }

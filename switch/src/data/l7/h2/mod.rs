@@ -19,4 +19,10 @@ mod request;
 mod serve;
 mod stream;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use self::connection::{Arrival, Body, Connection, Limits, Sent};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use self::request::Draft;
 pub use self::serve::serve;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use self::stream::Key;
