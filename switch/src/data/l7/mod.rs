@@ -226,5 +226,7 @@ fn must_close<C: Client>(scene: &Scene<'_>, client: &mut C, request: &RequestHea
             client.poll_body(&mut noop),
             std::task::Poll::Ready(Ok(Part::End))
         );
-    !request.keep_alive || body_left || scene.worker.is_draining()
+    // A reload may have taken the listener away since the connection came.
+    let orphaned = scene.snapshot.listener(scene.listener.id).is_none();
+    !request.keep_alive || body_left || orphaned || scene.worker.is_draining()
 }
