@@ -1,6 +1,8 @@
 //! Field names that the switch treats in a way of their own, and the grammar of names and values
 //! (RFC 9110 section 5).
 
+use pointsman_config::policy::HeaderEdits;
+
 /// A part of a head's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -66,6 +68,12 @@ pub fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
         .filter(|member| !member.is_empty())
+}
+
+/// Whether the operator takes away or replaces the fields of this name.
+pub fn is_edited(edits: &HeaderEdits, name: &[u8]) -> bool {
+    let is_name = |other: &String| name.eq_ignore_ascii_case(other.as_bytes());
+    edits.remove.iter().any(is_name) || edits.set.iter().any(|(set, _)| is_name(set))
 }
 
 /// Whether these bytes are a token (RFC 9110 5.6.2).

@@ -51,7 +51,7 @@ pub fn request(
             known => !known.is_hop_by_hop(),
         };
         let listed = lists && !line.known.is_vital() && request.connection_lists(name);
-        if passes && !listed && !edited(edits, name) {
+        if passes && !listed && !field::is_edited(edits, name) {
             field(out, name, value);
         }
     }
@@ -183,7 +183,7 @@ fn identity(
     edits: &HeaderEdits,
     seen: &Forwarded<'_>,
 ) {
-    if !edited(edits, b"x-forwarded-for") {
+    if !field::is_edited(edits, b"x-forwarded-for") {
         list(
             out,
             b"X-Forwarded-For",
@@ -191,14 +191,14 @@ fn identity(
             conn.peer_text.as_bytes(),
         );
     }
-    if !seen.proto && !edited(edits, b"x-forwarded-proto") {
+    if !seen.proto && !field::is_edited(edits, b"x-forwarded-proto") {
         field(out, b"X-Forwarded-Proto", conn.scheme.as_bytes());
     }
     let authority = request.get(request.authority);
-    if !seen.host && !authority.is_empty() && !edited(edits, b"x-forwarded-host") {
+    if !seen.host && !authority.is_empty() && !field::is_edited(edits, b"x-forwarded-host") {
         field(out, b"X-Forwarded-Host", authority);
     }
-    if !edited(edits, b"via") {
+    if !field::is_edited(edits, b"via") {
         let via: &[u8] = match request.version {
             Version::Http10 => b"1.0 pointsman",
             Version::Http11 => b"1.1 pointsman",
@@ -206,17 +206,6 @@ fn identity(
         };
         list(out, b"Via", &seen.via, via);
     }
-}
-
-fn edited(edits: &HeaderEdits, name: &[u8]) -> bool {
-    edits
-        .remove
-        .iter()
-        .any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
-        || edits
-            .set
-            .iter()
-            .any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
 }
 
 /// `name: before, before, last`.

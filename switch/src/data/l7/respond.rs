@@ -27,7 +27,7 @@ pub fn fields<'a>(head: &ResponseHead, bytes: &'a [u8], edits: &'a HeaderEdits) 
         let (name, value) = (line.name.in_bytes(bytes), line.value.in_bytes(bytes));
         let passes = line.known != Known::ContentLength && !line.known.is_hop_by_hop();
         let listed = lists && !line.known.is_vital() && connection_lists(head, bytes, name);
-        if passes && !listed && !is_edited(edits, name) {
+        if passes && !listed && !field::is_edited(edits, name) {
             lines.push((name, value));
         }
     }
@@ -41,17 +41,6 @@ fn connection_lists(head: &ResponseHead, bytes: &[u8], name: &[u8]) -> bool {
         .iter()
         .filter(|line| line.known == Known::Connection)
         .any(|line| field::list_has(line.value.in_bytes(bytes), name))
-}
-
-fn is_edited(edits: &HeaderEdits, name: &[u8]) -> bool {
-    edits
-        .remove
-        .iter()
-        .any(|gone| name.eq_ignore_ascii_case(gone.as_bytes()))
-        || edits
-            .set
-            .iter()
-            .any(|(set, _)| name.eq_ignore_ascii_case(set.as_bytes()))
 }
 
 /// An answer that the switch makes itself.
