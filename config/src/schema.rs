@@ -68,6 +68,7 @@ fn of_kind(kind: &Kind) -> Map<String, Value> {
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Duration { .. } => pattern("^([0-9]+(d|h|m|s|ms))+$"),
         Kind::Size { .. } => pattern("^[0-9]+([KMGT]i)?B$"),
+        Kind::Rate => pattern("^[0-9]+/[smh]$"),
         Kind::ByteRate => pattern("^[0-9]+([KMGT]i)?B/s$"),
         Kind::Share => pattern(r"^(100|[0-9]{1,2})(\.[0-9]+)?%$"),
         Kind::Word(words) => {

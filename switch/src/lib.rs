@@ -1,7 +1,7 @@
 //! Pointsman: one access point in front of a pool of servers.
 //!
 //! The modules stand in rows; each uses only rows above it (ARCHITECTURE.md, "The house"):
-//! `error sys` < `endpoint` < `event metrics access_log` < `balance` < `pool` < `route` <
+//! `error sys` < `endpoint` < `event metrics` < `access_log` < `balance` < `pool` < `route` <
 //! `snapshot` < `data`, `control` < `app args demo`.
 
 pub mod error;

@@ -12,7 +12,10 @@ const HTTP_ONLY: [(&str, &[&str]); 4] = [
     ("redirect", &[]),
     ("desync", &[]),
     ("timeouts", &["head", "body_rate"]),
-    ("limits", &["head", "fields", "streams"]),
+    (
+        "limits",
+        &["requests_per_client", "head", "fields", "streams"],
+    ),
 ];
 
 pub(super) fn listener(
@@ -184,6 +187,7 @@ fn limits(reader: &Reader<'_>, d: &mut Diagnostics) -> ListenerLimits {
     ListenerLimits {
         connections: reader.count(d, "connections").unwrap_or_default(),
         connections_per_client: reader.count(d, "connections_per_client"),
+        requests_per_client: reader.rate(d, "requests_per_client"),
         head: reader
             .size(d, "head")
             .and_then(|size| size.try_into().ok())

@@ -237,6 +237,10 @@ impl<'a> Reader<'a> {
         self.value(d, name, scalar::size)
     }
 
+    pub(super) fn rate(&self, d: &mut Diagnostics, name: &str) -> Option<crate::policy::Rate> {
+        self.value(d, name, scalar::rate)
+    }
+
     pub(super) fn byte_rate(&self, d: &mut Diagnostics, name: &str) -> Option<u64> {
         self.value(d, name, scalar::byte_rate)
     }

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use crate::diagnostics::Diagnostics;
 use crate::keys::{Key, Kind, foreign_word};
+use crate::policy::Rate;
 use crate::source::{Node, Place, Value};
 use crate::suggest::{closest, listed, quoted};
 use crate::value::{
-    Unfit, format_duration, format_size, parse_byte_rate, parse_duration, parse_share, parse_size,
+    Unfit, format_duration, format_size, parse_byte_rate, parse_duration, parse_rate, parse_share,
+    parse_size,
 };
 
 pub(super) fn boolean(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<bool> {
@@ -50,6 +52,10 @@ pub(super) fn size(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<u64> {
     let value = text(d, key, node, parse_size)?;
     let bounds = (format_size(min), format_size(max));
     within(d, key, node, (min..=max).contains(&value), bounds).then_some(value)
+}
+
+pub(super) fn rate(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<Rate> {
+    text(d, key, node, parse_rate)
 }
 
 pub(super) fn byte_rate(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<u64> {
@@ -170,6 +176,7 @@ fn hint(kind: &Kind, value: &Value) -> Option<String> {
         }
         (Kind::Duration { .. }, Value::Integer(_)) => Some(format!("write \"{}s\"", number?)),
         (Kind::Size { .. }, Value::Integer(_)) => Some(format!("write \"{}B\"", number?)),
+        (Kind::Rate, Value::Integer(_)) => Some(format!("write \"{}/s\"", number?)),
         (Kind::ByteRate, Value::Integer(_)) => Some(format!("write \"{}B/s\"", number?)),
         (Kind::Share, Value::Integer(_)) => Some(format!("write \"{}%\"", number?)),
         (Kind::Share, Value::Float(digits)) => {

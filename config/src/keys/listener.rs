@@ -194,6 +194,13 @@ static LIMITS: Section = Section {
             "100",
         ),
         Key::new(
+            "requests_per_client",
+            Kind::Rate,
+            "Requests per client address; beyond it they get 429. A whole second's (minute's, hour's) \
+             worth may come at once. Without it there is no limit.",
+            "\"100/s\"",
+        ),
+        Key::new(
             "head",
             Kind::Size {
                 min: KIB,

@@ -113,6 +113,8 @@ pub enum Kind {
     },
     /// `"240B/s"`.
     ByteRate,
+    /// A number of events per second, minute or hour.
+    Rate,
     /// `"20%"`.
     Share,
     /// One of these words, each with what it means.
@@ -146,6 +148,7 @@ impl Kind {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Duration { .. } => "a duration such as \"2s\"".to_owned(),
             Self::Size { .. } => "a size such as \"10MiB\"".to_owned(),
+            Self::Rate => "a rate such as \"100/s\"".to_owned(),
             Self::ByteRate => "a rate such as \"240B/s\"".to_owned(),
             Self::Share => "a share such as \"20%\"".to_owned(),
             Self::Word(words) => {

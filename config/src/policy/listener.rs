@@ -85,12 +85,23 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Connections held at once per client address; `None`: no limit.
     pub connections_per_client: Option<usize>,
+    /// Requests per client address; `None`: no limit.
+    pub requests_per_client: Option<Rate>,
     /// Bytes of a request's head.
     pub head: usize,
     /// Header fields of a request.
     pub fields: usize,
     /// HTTP/2 streams at once per connection.
     pub streams: u32,
+}
+
+/// So many in such a time. All of them may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many; at least one.
+    pub count: u32,
+    /// In which time.
+    pub per: Duration,
 }
 
 /// `listener.desync`: what happens to requests that two parsers may read differently.

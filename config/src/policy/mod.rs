@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use access_log::{AccessLog, LogField, LogTarget};
 pub use listener::{
-    BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, TlsFiles,
+    BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
 };
 pub use pool::{Backend, BackendAddr, Balance, Check, HashBy, Health, Pool, PoolTimeouts};
 pub use route::{

@@ -20,7 +20,7 @@ pub use http::{
 };
 pub use name::{MAX_NAME, parse_name};
 pub use path::{parse_path, parse_path_pattern};
-pub use rate::{format_byte_rate, parse_byte_rate};
+pub use rate::{format_byte_rate, parse_byte_rate, parse_rate};
 pub use share::{format_share, parse_share};
 pub use size::{format_size, parse_size};
 

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::{Unfit, format_size, parse_size};
+use crate::policy::Rate;
 use crate::suggest::quoted;
 
 /// Reads a rate of bytes, `240B/s` or `64KiB/s`, as bytes per second.
@@ -21,6 +24,25 @@ pub fn format_byte_rate(bytes: u64) -> String {
     format!("{}/s", format_size(bytes))
 }
 
+/// Reads a rate of events, `100/s`, `600/m` or `1000/h`.
+pub fn parse_rate(text: &str) -> Result<Rate, Unfit> {
+    let unfit = || {
+        Unfit::new(format!("{} is not a rate", quoted(text)))
+            .help("write a number per second, minute or hour: \"100/s\", \"600/m\", \"1000/h\"")
+    };
+    let (count, unit) = text.split_once('/').ok_or_else(unfit)?;
+    let per = match unit {
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3600),
+        _ => return Err(unfit()),
+    };
+    match count.parse() {
+        Ok(count) if count > 0 && count <= 1_000_000 => Ok(Rate { count, per }),
+        _ => Err(unfit()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +51,24 @@ mod tests {
     fn a_rate_is_a_size_per_second() {
         assert_eq!(parse_byte_rate("240B/s"), Ok(240));
         assert_eq!(parse_byte_rate("64KiB/s"), Ok(65_536));
+    }
+
+    #[test]
+    fn a_rate_is_a_number_per_second_minute_or_hour() {
+        let rate = parse_rate("600/m").unwrap();
+        assert_eq!((rate.count, rate.per), (600, Duration::from_secs(60)));
+        for text in [
+            "",
+            "100",
+            "0/s",
+            "-1/s",
+            "1.5/s",
+            "100/d",
+            "99999999/s",
+            "/s",
+        ] {
+            assert!(parse_rate(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

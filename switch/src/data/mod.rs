@@ -8,6 +8,7 @@ pub mod l4;
 pub mod l7;
 pub mod listener;
 pub mod proxy_protocol;
+mod quota;
 mod sockets;
 mod stream;
 mod timer;

@@ -16,6 +16,7 @@ use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 
 use super::accept;
+use super::quota::Quota;
 use super::timer::Timer;
 use super::upstream::Pools;
 use crate::access_log::LogWriter;
@@ -89,6 +90,8 @@ pub struct Connections {
     limit: AtomicUsize,
     /// Connections by listener, and by listener and client, where such a limit is set.
     places: Mutex<HashMap<Key, usize>>,
+    /// Requests by client, where such a limit is set.
+    pub quota: Quota,
 }
 
 type Key = (u32, Option<IpAddr>);
@@ -109,6 +112,7 @@ impl Connections {
             count: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
             places: Mutex::default(),
+            quota: Quota::default(),
         }
     }
 

@@ -100,6 +100,35 @@ fn a_connection_limit_holds_and_frees_its_places() {
 }
 
 #[test]
+fn a_client_that_asks_too_often_gets_429_until_time_has_passed() {
+    let server = Backend::start("one");
+    let text = policy(&[server.address], "").replace(
+        "[[route]]",
+        "limits = { requests_per_client = \"5/s\" }\n[[route]]",
+    );
+    let switch = Switch::start(&text);
+    let mut conn = Conn::open(switch.address("web"));
+    let statuses: Vec<u16> = (0..20).map(|_| conn.get("/").unwrap().status).collect();
+    let passed = statuses.iter().filter(|status| **status == 200).count();
+    assert!((5..=7).contains(&passed), "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    wait_until("there is room again", || {
+        conn.get("/").unwrap().status == 200
+    });
+}
+
+#[test]
+fn options_for_the_last_hop_are_answered_here() {
+    let server = Backend::start("one");
+    let switch = Switch::start(&policy(&[server.address], ""));
+    let mut conn = Conn::open(switch.address("web"));
+    conn.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
+        .unwrap();
+    assert_eq!(conn.head().unwrap().status, 204);
+    assert_eq!(conn.get("/").unwrap().status, 200);
+}
+
+#[test]
 fn a_body_that_only_drips_is_given_up() {
     let server = Backend::start("one");
     let switch = Switch::start(&policy(&[server.address], ""));

@@ -47,7 +47,7 @@ pub fn request(
                 seen.via.push(value);
                 false
             }
-            Known::MaxForwards => false,
+            Known::MaxForwards => request.method() != b"OPTIONS",
             known => !known.is_hop_by_hop(),
         };
         let listed = lists && !line.known.is_vital() && request.connection_lists(name);
@@ -164,16 +164,22 @@ fn framing(out: &mut Buffer, request: &RequestHead) {
         field(out, b"Connection", b"TE");
         field(out, b"TE", b"trailers");
     }
-    if let Some(left) = request.values(Known::MaxForwards).next() {
-        let left = std::str::from_utf8(left)
-            .ok()
-            .and_then(|text| text.parse::<u32>().ok());
-        number(
-            out,
-            b"Max-Forwards",
-            u64::from(left.unwrap_or(0).saturating_sub(1)),
-        );
+    if request.method() == b"OPTIONS"
+        && let Some(left) = max_forwards(request)
+    {
+        number(out, b"Max-Forwards", left.saturating_sub(1));
     }
+}
+
+/// How often a request may still be forwarded, if it says so (RFC 9110 7.6.2).
+fn max_forwards(request: &RequestHead) -> Option<u64> {
+    let text = request.values(Known::MaxForwards).next()?;
+    Some(std::str::from_utf8(text).ok()?.parse().unwrap_or(0))
+}
+
+/// Whether the request asks this switch itself rather than a backend (RFC 9110 7.6.2).
+pub fn is_last_hop(request: &RequestHead) -> bool {
+    request.method() == b"OPTIONS" && max_forwards(request) == Some(0)
 }
 
 fn identity(

@@ -134,7 +134,16 @@ async fn answer<'a, C: Client>(
         )
         .await;
     }
+    if forward::is_last_hop(request) {
+        return local(scene, client, request, &Local::options(), record).await;
+    }
     record.client = forward::client_of(request, scene.conn.peer, &listener.trusted);
+    if let Some(rate) = listener.limits.requests_per_client {
+        let quota = &scene.worker.connections.quota;
+        if !quota.take(scene.listener.id, record.client, rate, record.began()) {
+            return Err(Reason::Limit);
+        }
+    }
     let view = View::new(request, record.client, &listener.name);
     let table = &scene.snapshot.routes;
     let place = table.router.find(&view).ok_or(Reason::NoRoute)?;

@@ -13,6 +13,9 @@ use super::head::{Framing, RequestHead, ResponseHead};
 use super::view;
 use crate::error::Reason;
 
+/// The methods that are served; others are forwarded all the same, but for CONNECT and TRACE.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Fields on their way to the client.
 pub type Lines<'a> = SmallVec<[(&'a [u8], &'a [u8]); 32]>;
 
@@ -71,15 +74,21 @@ impl Local {
             fields.push(("Retry-After", "1".to_owned()));
         }
         if status == 405 {
-            fields.push((
-                "Allow",
-                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned(),
-            ));
+            fields.push(("Allow", METHODS.to_owned()));
         }
         Self {
             status,
             fields,
             body: format!("{status} {}\n", phrase(status)),
+        }
+    }
+
+    /// The answer to OPTIONS that may not be forwarded any further.
+    pub fn options() -> Self {
+        Self {
+            status: 204,
+            fields: vec![("Allow", METHODS.to_owned())],
+            body: String::new(),
         }
     }
 

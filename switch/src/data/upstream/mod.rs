@@ -124,6 +124,17 @@ fn refusal(error: &io::Error) -> Reason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Reason::ConnectRefused,
         io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+        // No descriptor, port or memory is left here: no backend is to blame for that.
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => Reason::Overload,
+        _ if is_out_of_descriptors(error) => Reason::Overload,
         _ => Reason::ConnectFailed,
     }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+    )
 }
