@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::super::Ended;
-use super::stream::Key;
+use super::stream::{FEW, Key};
 
 type Exchange = Pin<Box<dyn Future<Output = Ended>>>;
 
@@ -114,6 +114,13 @@ impl Exchanges {
                 Some(ended)
             }
             Poll::Pending => None,
+        }
+    }
+
+    /// Gives memory back when none is under way.
+    pub fn rest(&mut self) {
+        if self.places.len() > FEW && self.places.iter().all(|place| place.exchange.is_none()) {
+            self.places = Vec::new();
         }
     }
 

@@ -12,7 +12,7 @@ const RESPONSE: u32 = 10;
 /// Points that each content frame pays back, if it is not tiny.
 const CONTENT: u32 = 4;
 /// Bytes from which on content is not tiny.
-const TINY: usize = 512;
+const TINY: usize = 32;
 
 /// What a client is charged for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,8 @@ mod output;
 mod request;
 mod serve;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use self::connection::{Arrival, Body, Connection, Limits, Sent};

@@ -20,6 +20,9 @@ pub enum Refusal {
     Answer(Reason),
 }
 
+/// Bytes of a head that is kept room for.
+const COMMON: usize = 1024;
+
 /// A request's head while its fields come in. It is used again for the next one.
 #[derive(Debug, Default)]
 pub struct Draft {
@@ -51,6 +54,12 @@ impl Draft {
             field_limit,
             ..Self::default()
         };
+    }
+
+    /// Gives memory back that common requests do not need.
+    pub fn rest(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(COMMON);
     }
 
     /// Takes the next field line.

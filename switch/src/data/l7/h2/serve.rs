@@ -17,7 +17,7 @@ use super::super::{ConnInfo, Ended, Scene, exchange, record};
 use super::client::H2;
 use super::connection::{Arrival, Connection, Limits};
 use super::exchanges::Exchanges;
-use super::frame::Kind;
+use super::frame::{HEAD, Kind, MAX_PAYLOAD};
 use super::stream::Key;
 use crate::data::buffer::{Buffer, LARGE, SMALL};
 use crate::data::stream::Stream;
@@ -54,6 +54,7 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
         stream,
         input,
         unread: true,
+        plenty: false,
         began: Instant::now(),
         waits: Waits::default(),
         shed: false,
@@ -100,6 +101,8 @@ struct Server {
     input: Buffer,
     /// There is input that the machine has not looked at.
     unread: bool,
+    /// Much came the last time.
+    plenty: bool,
     alarm: Alarm,
     /// Ready once the worker drains; then gone.
     drained: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -143,10 +146,15 @@ impl Server {
             self.take();
             return Ok(true);
         }
-        // A frame that is not complete yet needs room for its rest.
-        let want = if self.input.is_empty() { SMALL } else { LARGE };
+        let want = match self.input.len() {
+            0 if self.plenty => LARGE,
+            0 => SMALL,
+            // A frame that is not complete yet needs room for its rest.
+            n => (HEAD + MAX_PAYLOAD).saturating_sub(n).max(SMALL / 4),
+        };
         match self.input.poll_read_from(cx, &mut self.stream, want) {
             Poll::Ready(Ok(n)) if n > 0 => {
+                self.plenty = n > SMALL / 2;
                 self.take();
                 Ok(true)
             }
@@ -178,6 +186,7 @@ impl Server {
     }
 
     fn begin(&mut self, Arrival { key, head }: Arrival) {
+        self.waits.idle = None;
         match head {
             Ok(request) => {
                 let (shared, machine) = (self.shared.clone(), self.machine.clone());
@@ -266,6 +275,7 @@ impl Server {
         let idle = machine.count() == 0 && machine.output().is_empty();
         if idle {
             machine.rest();
+            self.exchanges.rest();
         }
         let partial = !machine.is_full() && begins_block(self.input.filled());
         let waits = &mut self.waits;

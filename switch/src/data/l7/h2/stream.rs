@@ -8,8 +8,12 @@ use crate::data::buffer::Buffer;
 /// A stream's place among the open ones; it is used again once the stream is forgotten.
 pub type Key = usize;
 
+/// Bytes of a stream's window: what a client may send before the backend takes it.
+pub const STREAM_WINDOW: u32 = 64 * 1024;
+/// Places that are kept while nothing is under way.
+pub const FEW: usize = 4;
 /// Ended streams that are remembered.
-const REMEMBERED: usize = 128;
+const REMEMBERED: usize = 256;
 
 /// What a stream's response waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +56,28 @@ pub struct Stream {
     pub gone: bool,
     /// It is to be looked at.
     pub touched: bool,
+}
+
+impl Stream {
+    /// A stream whose request's head came; `ended`: its request is complete. `outlet` is what the
+    /// client takes.
+    pub fn new(id: u32, ended: bool, expected: Option<u64>, outlet: i64) -> Self {
+        Self {
+            id,
+            content: Buffer::new(),
+            held: 0,
+            expected,
+            inlet: Inlet::new(STREAM_WINDOW),
+            ended_in: ended,
+            trailers: Vec::new(),
+            outlet: Outlet::new(outlet),
+            ended_out: false,
+            last_frame: None,
+            wait: Wait::No,
+            gone: false,
+            touched: false,
+        }
+    }
 }
 
 /// How a stream ended that is not open any more.
@@ -125,6 +151,15 @@ impl Streams {
         let stream = self.places.get_mut(key)?.take()?;
         self.free.push(key);
         Some(stream)
+    }
+
+    /// Gives memory back when nothing is under way.
+    pub fn rest(&mut self) {
+        if self.count() == 0 && self.places.len() > FEW {
+            self.places = Vec::new();
+            self.free = Vec::new();
+            self.open.shrink_to_fit();
+        }
     }
 
     /// The places of all exchanges that are under way.

@@ -4,6 +4,8 @@ mod decode;
 mod encode;
 mod huffman;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use self::decode::Decoder;
 pub use self::encode::{field, no_dynamic_table, status};
