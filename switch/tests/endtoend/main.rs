@@ -16,6 +16,7 @@ mod client;
 mod crowd;
 mod failing;
 mod forwarding;
+mod frames;
 mod hostile;
 mod http2;
 mod mistakes;

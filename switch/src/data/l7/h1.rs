@@ -105,7 +105,7 @@ async fn turn(
         Ok(Some(request)) => request,
         Ok(None) => return Next::Close,
         Err(reason) => {
-            record::refused(worker, listener, conn.peer, reason);
+            record::refused(worker, listener, conn.peer, Version::Http11, reason);
             return refuse(alarm, stream, reason).await;
         }
     };

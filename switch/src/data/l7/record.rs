@@ -141,14 +141,20 @@ impl<'a> Record<'a> {
 }
 
 /// Notes what could not be read as a request.
-pub fn refused(worker: &Worker, listener: &ListenerSettings, client: IpAddr, reason: Reason) {
+pub fn refused(
+    worker: &Worker,
+    listener: &ListenerSettings,
+    client: IpAddr,
+    version: Version,
+    reason: Reason,
+) {
     worker.shard.request(&RequestDone {
         listener: listener.id,
         route: None,
         pool: None,
         status: reason.status(),
         method: Method::Other,
-        protocol: Protocol::Http11,
+        protocol: protocol(version),
         reason: Some(reason),
         took: Duration::ZERO,
         request_bytes: 0,
@@ -163,7 +169,7 @@ pub fn refused(worker: &Worker, listener: &ListenerSettings, client: IpAddr, rea
             host: None,
             path: None,
             query: None,
-            protocol: Protocol::Http11,
+            protocol: protocol(version),
             status: reason.status(),
             reason: Some(reason),
             route: None,

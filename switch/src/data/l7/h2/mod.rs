@@ -20,6 +20,7 @@ mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use self::connection::{Arrival, Body, Connection, Limits, Sent};

@@ -2,8 +2,10 @@
 
 use super::frame::{self, Kind};
 
-/// Storage that is kept while the connection is in use.
+/// Storage that is kept while the connection is in use, in bytes.
 const KEPT: usize = 128 * 1024;
+/// Storage that is taken at once: enough for a head and some content.
+const FIRST: usize = 4 * 1024;
 
 /// What is to be written.
 #[derive(Debug, Default)]
@@ -54,6 +56,9 @@ impl Output {
 
     /// The bytes' end, to append at.
     pub fn end(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(FIRST);
+        }
         &mut self.bytes
     }
 
@@ -78,7 +83,7 @@ impl Output {
 
     /// Appends the frame's head and its payload.
     pub fn frame(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
-        frame::write(&mut self.bytes, kind, flags, stream, payload);
+        frame::write(self.end(), kind, flags, stream, payload);
     }
 
     /// Makes frames of the header block that was appended behind the head at `place`: that head

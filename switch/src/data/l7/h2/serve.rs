@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::super::client::Outgoing;
-use super::super::head::{Framing, RequestHead};
+use super::super::head::{Framing, RequestHead, Version};
 use super::super::respond::{self, Local};
 use super::super::{ConnInfo, Ended, Scene, exchange, record};
 use super::client::H2;
@@ -19,6 +19,7 @@ use super::connection::{Arrival, Connection, Limits};
 use super::exchanges::Exchanges;
 use super::frame::{HEAD, Kind, MAX_PAYLOAD};
 use super::stream::Key;
+use super::waits::{self, LINGER, Seen, Verdict, Waits};
 use crate::data::buffer::{Buffer, LARGE, SMALL};
 use crate::data::stream::Stream;
 use crate::data::timer::{Alarm, TICK};
@@ -27,8 +28,6 @@ use crate::error::Reason;
 
 /// How often the task goes round before others have their turn.
 const ROUNDS: usize = 16;
-/// How long a client is given to take the farewell, or to answer it.
-const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are read and dropped meanwhile at most.
 const LINGER_BYTES: usize = 256 * 1024;
 
@@ -45,6 +44,7 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
         // The sender lives as long as the worker.
         let _ = drain.wait_for(|draining| *draining).await;
     };
+    let now = Instant::now();
     let mut server = Server {
         alarm: worker.timer.alarm(),
         drained: Some(Box::pin(drained)),
@@ -55,7 +55,8 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
         input,
         unread: true,
         plenty: false,
-        began: Instant::now(),
+        began: now,
+        now,
         waits: Waits::default(),
         shed: false,
     };
@@ -80,19 +81,6 @@ enum End {
     Lost,
 }
 
-/// Since when something is waited for.
-#[derive(Debug, Default)]
-struct Waits {
-    /// The end of a header block.
-    block: Option<Instant>,
-    /// A first or next request.
-    idle: Option<Instant>,
-    /// The client to take output.
-    taking: Option<Instant>,
-    /// The client's answer to the first farewell.
-    leaving: Option<Instant>,
-}
-
 struct Server {
     shared: Rc<Shared>,
     machine: Rc<RefCell<Connection>>,
@@ -107,6 +95,8 @@ struct Server {
     /// Ready once the worker drains; then gone.
     drained: Option<Pin<Box<dyn Future<Output = ()>>>>,
     began: Instant,
+    /// When this turn began.
+    now: Instant,
     waits: Waits,
     /// It makes room for another connection.
     shed: bool,
@@ -114,6 +104,7 @@ struct Server {
 
 impl Server {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.now = Instant::now();
         self.exchanges.wakes(cx.waker());
         for _ in 0..ROUNDS {
             let read = match self.read(cx) {
@@ -165,7 +156,7 @@ impl Server {
 
     /// Lets the machine take the input, and begins the exchanges that arrive.
     fn take(&mut self) {
-        let now = self.began.elapsed().as_millis() as u64;
+        let now = self.now.saturating_duration_since(self.began).as_millis() as u64;
         let before = self.input.len();
         while !self.input.is_empty() {
             let (n, arrival) = self.machine.borrow_mut().receive(self.input.filled(), now);
@@ -180,13 +171,13 @@ impl Server {
             }
         }
         if self.input.len() < before && !self.machine.borrow().is_in_block() {
-            self.waits.block = None;
+            self.waits.block_ended();
         }
         self.input.release();
     }
 
     fn begin(&mut self, Arrival { key, head }: Arrival) {
-        self.waits.idle = None;
+        self.waits.arrived();
         match head {
             Ok(request) => {
                 let (shared, machine) = (self.shared.clone(), self.machine.clone());
@@ -201,7 +192,7 @@ impl Server {
     /// Answers what is no request that can be served.
     fn refuse(&mut self, key: Key, reason: Reason) {
         let Shared { worker, conn } = &*self.shared;
-        record::refused(worker, &conn.listener, conn.peer, reason);
+        record::refused(worker, &conn.listener, conn.peer, Version::Http2, reason);
         let (answer, date) = (Local::error(reason), respond::date());
         let lines = answer.lines(&date);
         let head = Outgoing {
@@ -251,16 +242,12 @@ impl Server {
                 }
                 Poll::Ready(_) => return Err(End::Lost),
                 Poll::Pending => {
-                    let taking = &mut self.waits.taking;
-                    match written {
-                        true => *taking = Some(Instant::now()),
-                        false => _ = taking.get_or_insert_with(Instant::now),
-                    }
+                    self.waits.took(false, written, self.now);
                     return Ok(written);
                 }
             }
         }
-        self.waits.taking = None;
+        self.waits.took(true, written, self.now);
         // TLS may hold records back until the socket takes them.
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Ready(Err(_)) => Err(End::Lost),
@@ -270,7 +257,37 @@ impl Server {
 
     /// Nothing is left to do for now: looks at what is late and waits.
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let now = Instant::now();
+        self.see();
+        let timeouts = &self.shared.conn.listener.policy.timeouts;
+        let limits = waits::Limits {
+            head: timeouts.head,
+            idle: self.shared.worker.idle_limit(timeouts.idle),
+            taking: timeouts.idle,
+        };
+        let idle = self.waits.idle_left(limits, self.now);
+        let verdict = self.waits.judge(limits, self.now);
+        match verdict {
+            Verdict::Cut => return Poll::Ready(End::Lost),
+            Verdict::Ask => self.machine.borrow_mut().ask_to_leave(),
+            Verdict::Tell => self.machine.borrow_mut().tell_leaving(),
+            Verdict::Wait(_) if self.drains(cx) => self.machine.borrow_mut().ask_to_leave(),
+            Verdict::Wait(_) if self.is_shed(cx, idle) => self.machine.borrow_mut().tell_leaving(),
+            Verdict::Wait(after) => {
+                match after {
+                    Some(after) if idle.is_some() => self.alarm.set_idle(self.now, after),
+                    Some(after) => self.alarm.set(self.now, after),
+                    None => self.alarm.clear(),
+                }
+                let _ = self.alarm.poll_fired(cx);
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Notes what is waited for now.
+    fn see(&mut self) {
         let mut machine = self.machine.borrow_mut();
         let idle = machine.count() == 0 && machine.output().is_empty();
         if idle {
@@ -278,43 +295,13 @@ impl Server {
             self.exchanges.rest();
         }
         let partial = !machine.is_full() && begins_block(self.input.filled());
-        let waits = &mut self.waits;
-        since(&mut waits.block, machine.is_in_block() || partial, now);
-        since(&mut waits.idle, idle && !machine.is_leaving(), now);
-        since(&mut waits.leaving, machine.awaits_farewell(), now);
-        let timeouts = &self.shared.conn.listener.policy.timeouts;
-        let idle_limit = self.shared.worker.idle_limit(timeouts.idle);
-        let begun = (!machine.has_begun()).then_some(self.began);
-        let left = |since: Option<Instant>, limit: Duration| {
-            since.map(|since| limit.saturating_sub(now.saturating_duration_since(since)))
+        let seen = Seen {
+            start: !machine.has_begun(),
+            block: machine.is_in_block() || partial,
+            request: idle && !machine.is_leaving(),
+            farewell: machine.awaits_farewell(),
         };
-        let cuts = [
-            left(begun, timeouts.head),
-            left(waits.block, timeouts.head),
-            left(waits.taking, timeouts.idle),
-        ];
-        let (idle, leaving) = (left(waits.idle, idle_limit), left(waits.leaving, LINGER));
-        let passed = |left: &Option<Duration>| left.is_some_and(|left| left.is_zero());
-        if cuts.iter().any(passed) {
-            return Poll::Ready(End::Lost);
-        }
-        drop(machine);
-        if passed(&idle) || self.drains(cx) {
-            self.machine.borrow_mut().ask_to_leave();
-        } else if passed(&leaving) || self.is_shed(cx, idle) {
-            self.machine.borrow_mut().tell_leaving();
-        } else {
-            let next = cuts.into_iter().chain([idle, leaving]).flatten().min();
-            match (next, idle) {
-                (Some(next), Some(_)) => self.alarm.set_idle(now, next),
-                (Some(next), None) => self.alarm.set(now, next),
-                (None, _) => self.alarm.clear(),
-            }
-            let _ = self.alarm.poll_fired(cx);
-            return Poll::Pending;
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.waits.see(seen, self.now);
     }
 
     /// Whether the worker has just begun to drain.
@@ -412,11 +399,4 @@ async fn linger(alarm: &Alarm, stream: &mut Stream, input: &mut Buffer) {
 /// Whether these bytes are the first of a frame that is no content.
 fn begins_block(input: &[u8]) -> bool {
     !input.is_empty() && input.get(3) != Some(&(Kind::Data as u8))
-}
-
-fn since(wait: &mut Option<Instant>, on: bool, now: Instant) {
-    *wait = match on {
-        true => Some(wait.unwrap_or(now)),
-        false => None,
-    };
 }
