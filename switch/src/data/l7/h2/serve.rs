@@ -54,6 +54,7 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
         stream,
         input,
         unread: true,
+        arrived: Vec::new(),
         plenty: false,
         began: now,
         now,
@@ -89,6 +90,8 @@ struct Server {
     input: Buffer,
     /// There is input that the machine has not looked at.
     unread: bool,
+    /// Requests that have come and not begun.
+    arrived: Vec<Arrival>,
     /// Much came the last time.
     plenty: bool,
     alarm: Alarm,
@@ -163,17 +166,37 @@ impl Server {
             self.input.consume(n);
             let full = self.machine.borrow().is_full();
             match arrival {
-                Some(arrival) => self.begin(arrival),
+                Some(arrival) => self.arrived.push(arrival),
                 None => {
                     self.unread = full && !self.input.is_empty();
                     break;
                 }
             }
         }
+        self.begin_arrived();
         if self.input.len() < before && !self.machine.borrow().is_in_block() {
             self.waits.block_ended();
         }
         self.input.release();
+    }
+
+    /// Begins what came with the last input. What was taken back in the same breath never reaches a
+    /// backend: rapid resets cost their sender more than anybody else (CVE-2023-44487).
+    fn begin_arrived(&mut self) {
+        let mut arrived = std::mem::take(&mut self.arrived);
+        for arrival in arrived.drain(..) {
+            let is_gone = self.machine.borrow_mut().is_gone(arrival.key);
+            match is_gone {
+                false => self.begin(arrival),
+                true => {
+                    let Shared { worker, conn } = &*self.shared;
+                    let (listener, reason) = (&conn.listener, Reason::ClientClosed);
+                    record::refused(worker, listener, conn.peer, Version::Http2, reason);
+                    self.machine.borrow_mut().finish(arrival.key);
+                }
+            }
+        }
+        self.arrived = arrived;
     }
 
     fn begin(&mut self, Arrival { key, head }: Arrival) {
