@@ -9,9 +9,6 @@ use crate::data::l7::h2::request::{Refusal, Trailers};
 use crate::data::l7::h2::stream::{Key, Past, Stream};
 use crate::data::l7::head::Framing;
 
-/// Parts of one header block at most.
-const PARTS: usize = 512;
-
 /// A header block whose end has not come.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -19,7 +16,6 @@ pub(super) struct Block {
     ends_stream: bool,
     fault: Option<Fault>,
     bytes: Vec<u8>,
-    parts: usize,
 }
 
 impl Connection {
@@ -51,7 +47,6 @@ impl Connection {
             ends_stream,
             fault,
             bytes: part.to_vec(),
-            parts: 1,
         });
         Ok(None)
     }
@@ -67,8 +62,7 @@ impl Connection {
             return Err(Fault::Connection(ErrorCode::Protocol));
         };
         block.bytes.extend_from_slice(payload);
-        block.parts += 1;
-        if block.parts > PARTS || block.bytes.len() > most {
+        if block.bytes.len() > most {
             return Err(Fault::Connection(ErrorCode::EnhanceYourCalm));
         }
         if !head.has(flag::END_HEADERS) {

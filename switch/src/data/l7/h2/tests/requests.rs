@@ -93,6 +93,16 @@ fn malformed_requests_reset_their_stream() {
             &[("host", "h"), (":authority", "h")],
         ]
         .concat(),
+        [
+            &without(":authority")[..],
+            &[("x", "1"), (":authority", "h")],
+        ]
+        .concat(),
+        [
+            &without(":authority")[..],
+            &[("cookie", "1"), (":authority", "h")],
+        ]
+        .concat(),
         without(":method"),
         without(":scheme"),
         without(":path"),

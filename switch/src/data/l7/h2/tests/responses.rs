@@ -125,6 +125,7 @@ fn changed_settings_change_the_windows_of_open_streams() {
     peer.settings(&[(4, 5)]);
     assert_eq!(peer.machine.send(key, &[0; 10], None), Sent::Wait);
     peer.frame(Kind::WindowUpdate, 0, 1, &[0, 0, 0, 5]);
+    assert_eq!(peer.machine.next_touched(), Some(key));
     assert_eq!(peer.machine.send(key, &[0; 10], None), Sent::Wait);
     peer.settings(&[(4, 8)]);
     assert_eq!(peer.machine.next_touched(), Some(key));
