@@ -316,6 +316,7 @@ impl Server {
         if idle {
             machine.rest();
             self.exchanges.rest();
+            self.arrived.shrink_to(1);
         }
         let partial = !machine.is_full() && begins_block(self.input.filled());
         let seen = Seen {
