@@ -147,9 +147,17 @@ impl Service {
         let output = self.try_upgrade(&[]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{said}");
-        let pid = self.status()["pid"].as_i64().expect("a number");
-        let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-        assert!(!self.pids.contains(&pid), "a new process answers");
+        // For a moment both processes hold the admin socket, and the old one may take a last request.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let pid = loop {
+            let pid = self.status()["pid"].as_i64().expect("a number");
+            let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+            if !self.pids.contains(&pid) {
+                break pid;
+            }
+            assert!(std::time::Instant::now() < until, "a new process answers");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        };
         self.pids.push(pid);
     }
 
