@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The rows, the lowest first. A module may use those of earlier rows, and none of its own row.
 const ROWS: &[&[&str]] = &[
-    &["error", "sys"],
-    &["endpoint"],
+    &["error", "pulse", "sys"],
+    &["endpoint", "shared"],
     &["event", "metrics"],
     &["access_log"],
     &["balance"],

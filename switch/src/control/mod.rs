@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod clock;
+pub mod contact;
 pub mod discovery;
 pub mod endpoints;
 pub mod health;

@@ -2,6 +2,9 @@
 
 pub mod activation;
 pub mod local_task;
+pub mod packet;
+pub mod realtime;
 mod socket_file;
+pub mod tun;
 
 pub use socket_file::SocketFile;

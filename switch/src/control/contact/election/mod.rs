@@ -1,0 +1,1 @@
+//! Who holds a contact address: a state machine without I/O.

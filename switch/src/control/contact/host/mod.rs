@@ -1,0 +1,1 @@
+//! This host: its interfaces and addresses, by rtnetlink; the guardian that takes addresses back.

@@ -1,0 +1,3 @@
+//! The other switches of the group: sessions, heartbeats, who is alive.
+
+pub mod message;

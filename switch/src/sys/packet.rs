@@ -1,0 +1,1 @@
+//! Packet sockets: frames to the wire as they are (packet(7)).

@@ -1,0 +1,1 @@
+//! Threads that must not wait: their scheduling class (sched(7)).

@@ -1,0 +1,1 @@
+//! Network devices that live as long as their descriptor (TUN).
