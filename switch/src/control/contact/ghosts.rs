@@ -1,0 +1,176 @@
+//! Addresses that another switch holds now, and whose connections still end here: they go on until
+//! their clients have left, or their time is over.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+
+use super::group::{Family, GroupId};
+use super::host::Host;
+use super::relay::soft::SoftRelease;
+
+/// A connection whose first segment came here before the neighbours knew better is there by then.
+const LEAST: Duration = Duration::from_secs(1);
+/// How often is looked whether anybody is left.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// All addresses that were given away softly.
+#[derive(Debug, Default)]
+pub(super) struct Ghosts {
+    places: Vec<(u32, SoftRelease)>,
+    ghosts: Vec<Ghost>,
+}
+
+#[derive(Debug)]
+struct Ghost {
+    group: GroupId,
+    index: u32,
+    addresses: Vec<IpNet>,
+    /// Who passes the segments on.
+    by: IpAddr,
+    from: Instant,
+    until: Instant,
+    look_at: Instant,
+}
+
+/// What was given away, and to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Laid {
+    pub(super) group: GroupId,
+    pub(super) by: IpAddr,
+}
+
+impl Ghosts {
+    /// Makes this host quiet about addresses that are about to move.
+    ///
+    /// # Errors
+    /// It cannot: then they can only be taken off.
+    pub(super) fn prepare(
+        &mut self,
+        host: &mut Host,
+        interface: &str,
+        index: u32,
+        family: Family,
+    ) -> std::io::Result<()> {
+        self.place(interface, index).prepare(host, family)
+    }
+
+    /// Nothing has moved.
+    pub(super) fn calm(&mut self, host: &mut Host, index: u32, addresses: &[IpNet]) {
+        if let Some((_, soft)) = self.places.iter_mut().find(|(at, _)| *at == index) {
+            for net in addresses.iter().filter(|net| !soft.is_released(net.addr())) {
+                let _ = soft.end(host, *net);
+            }
+        }
+    }
+
+    /// Takes the addresses off the interface; their connections go on until `until`.
+    pub(super) fn begin(
+        &mut self,
+        host: &mut Host,
+        (interface, index): (&str, u32),
+        (group, addresses): (GroupId, Vec<IpNet>),
+        by: IpAddr,
+        (now, until): (Instant, Instant),
+    ) {
+        let soft = self.place(interface, index);
+        for net in &addresses {
+            if let Err(error) = soft.begin(host, *net) {
+                tracing::warn!("connections to {net} are not kept: {error}");
+                let _ = host.remove_address(index, *net);
+            }
+        }
+        self.ghosts.push(Ghost {
+            group,
+            index,
+            addresses,
+            by,
+            from: now,
+            until,
+            look_at: now + LEAST,
+        });
+    }
+
+    /// The group's addresses come back to the interface: whether they were given away.
+    pub(super) fn take_back(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
+        let at = self.ghosts.iter().position(|ghost| ghost.group == group)?;
+        let ghost = self.ghosts.swap_remove(at);
+        let soft = self.places.iter_mut().find(|(index, _)| *index == ghost.index);
+        if let Some((_, soft)) = soft {
+            for net in &ghost.addresses {
+                if let Err(error) = soft.take_back(host, *net) {
+                    tracing::error!("{net} could not be put back: {error}");
+                }
+            }
+        }
+        Some(Laid {
+            group,
+            by: ghost.by,
+        })
+    }
+
+    /// Ends those that nobody uses any more, or whose time is over.
+    pub(super) fn tick(
+        &mut self,
+        host: &mut Host,
+        now: Instant,
+        connections_at: impl Fn(&[IpAddr]) -> usize,
+    ) -> Vec<Laid> {
+        let mut laid = Vec::new();
+        for at in (0..self.ghosts.len()).rev() {
+            let ghost = &mut self.ghosts[at];
+            if now < ghost.look_at && now < ghost.until {
+                continue;
+            }
+            ghost.look_at = now + LOOK;
+            let addresses: Vec<IpAddr> = ghost.addresses.iter().map(IpNet::addr).collect();
+            let is_over = now >= ghost.until || connections_at(&addresses) == 0;
+            if is_over && now >= ghost.from + LEAST {
+                laid.push(self.lay(host, at));
+            }
+        }
+        laid
+    }
+
+    /// Ends them all.
+    pub(super) fn end(&mut self, host: &mut Host) -> Vec<Laid> {
+        (0..self.ghosts.len()).rev().map(|at| self.lay(host, at)).collect()
+    }
+
+    /// When [`Ghosts::tick`] is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.ghosts.iter().map(|ghost| ghost.look_at.min(ghost.until)).min()
+    }
+
+    /// The addresses that stand on the loopback interface.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.ghosts.iter().flat_map(|ghost| &ghost.addresses);
+        addresses.map(IpNet::addr)
+    }
+
+    fn lay(&mut self, host: &mut Host, at: usize) -> Laid {
+        let ghost = self.ghosts.swap_remove(at);
+        let soft = self.places.iter_mut().find(|(index, _)| *index == ghost.index);
+        if let Some((_, soft)) = soft {
+            for net in &ghost.addresses {
+                if let Err(error) = soft.end(host, *net) {
+                    tracing::warn!("{net} could not be laid down: {error}");
+                }
+            }
+        }
+        Laid {
+            group: ghost.group,
+            by: ghost.by,
+        }
+    }
+
+    fn place(&mut self, interface: &str, index: u32) -> &mut SoftRelease {
+        let found = self.places.iter().position(|(at, _)| *at == index);
+        let at = found.unwrap_or_else(|| {
+            self.places.push((index, SoftRelease::new(interface, index)));
+            self.places.len() - 1
+        });
+        &mut self.places[at].1
+    }
+}
