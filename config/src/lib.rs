@@ -11,6 +11,7 @@
 mod check;
 mod decode;
 mod diagnostics;
+mod digest;
 pub mod keys;
 mod load;
 pub mod policy;

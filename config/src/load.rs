@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostics::Diagnostics;
+use crate::digest::Digest;
 use crate::source::{
     Entry, ExpandError, MAX_POLICY_BYTES, Node, Pattern, Place, Table, Value, expand,
     matching_files, parse, read_text,
@@ -54,7 +55,7 @@ pub(crate) fn load_text(text: &str, name: &Path, diagnostics: &mut Diagnostics) 
         root: joined.root,
         files: loader.files,
         folders: loader.folders,
-        digest: format!("{:016x}", loader.digest.0),
+        digest: loader.digest.text(),
         well_formed: loader.well_formed,
     })
 }
@@ -259,7 +260,12 @@ impl Joined {
                 key_place,
                 node,
             } = entry;
-            let joined = &mut self.root.entries[index].node.value;
+            let joined = &mut self.root.entries[index].node;
+            if key == "contact" && is_list(joined) && is_list(&node) {
+                join_lists(joined, node);
+                continue;
+            }
+            let joined = &mut joined.value;
             match (joined, node.value) {
                 (Value::Table(joined), Value::Table(table)) if is_joined(&key) => {
                     for child in table.entries {
@@ -303,29 +309,30 @@ fn is_joined(key: &str) -> bool {
     matches!(key, "listener" | "pool" | "defaults")
 }
 
+/// Whether it is one table or an array, of tables as a rule.
+fn is_list(node: &Node) -> bool {
+    matches!(node.value, Value::Table(_) | Value::Array(_))
+}
+
+/// Joins two arrays, where a table stands for an array of that table.
+fn join_lists(joined: &mut Node, other: Node) {
+    if let Value::Table(_) = joined.value {
+        let value = Value::Array(vec![joined.clone()]);
+        joined.value = value;
+    }
+    let Value::Array(items) = &mut joined.value else {
+        return;
+    };
+    match other.value {
+        Value::Array(others) => items.extend(others),
+        _ => items.push(other),
+    }
+}
+
 fn report_twice(title: &str, place: Place, first: Place, diagnostics: &mut Diagnostics) {
     let other = diagnostics.sources.describe(first);
     let message = format!("{} is already defined in {other}", quoted(title));
     diagnostics
         .error(place, "duplicate-key", message)
         .also(first, "first defined here");
-}
-
-/// FNV-1a, 64 bits: tells versions of a policy apart, nothing more.
-#[derive(Debug)]
-struct Digest(u64);
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Digest {
-    fn feed(&mut self, text: &str) {
-        // 0xff never occurs in UTF-8 and so keeps texts apart.
-        for byte in text.bytes().chain([0xff]) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }

@@ -30,6 +30,7 @@ fn write_section(page: &mut String, section: &Section, title: &str, prefix: &str
         let (title, prefix) = match &key.kind {
             Kind::Named(_) => (format!("`[{path}.NAME]`"), format!("{path}.NAME.")),
             Kind::List(_) => (format!("`[[{path}]]`"), format!("{path}.")),
+            Kind::TableOrList(_) => (format!("`[{path}]` or `[[{path}]]`"), format!("{path}.")),
             Kind::Defaults(below) => {
                 write_defaults(page, below, &path);
                 continue;
@@ -119,7 +120,9 @@ mod tests {
             assert!(page.contains(&format!("\n### `{path}`\n")), "{path}");
             match &key.kind {
                 Kind::Named(below) => check(page, below, &format!("{path}.NAME.")),
-                Kind::Table(below) | Kind::List(below) => check(page, below, &format!("{path}.")),
+                Kind::Table(below) | Kind::List(below) | Kind::TableOrList(below) => {
+                    check(page, below, &format!("{path}."))
+                }
                 _ => {}
             }
         }

@@ -88,6 +88,10 @@ fn of_kind(kind: &Kind) -> Map<String, Value> {
             "additionalProperties": object(section, |_| true),
         }),
         Kind::List(section) => json!({ "type": "array", "items": object(section, |_| true) }),
+        Kind::TableOrList(section) => {
+            let table = object(section, |_| true);
+            json!({ "anyOf": [table, { "type": "array", "items": table }] })
+        }
         Kind::Map(name, value) => json!({
             "type": "object",
             "propertyNames": of_format(*name),
@@ -152,6 +156,10 @@ mod tests {
                 Kind::Table(below) => check(below, property, count),
                 Kind::Named(below) => check(below, &property["additionalProperties"], count),
                 Kind::List(below) => check(below, &property["items"], count),
+                Kind::TableOrList(below) => {
+                    check(below, &property["anyOf"][0], count);
+                    check(below, &property["anyOf"][1]["items"], count);
+                }
                 _ => {}
             }
         }

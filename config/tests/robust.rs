@@ -15,12 +15,14 @@ use proptest::prelude::*;
 mod answer;
 use answer::answer;
 
-const VALID: [&str; 5] = [
+const VALID: [&str; 7] = [
     include_str!("accepted/full.toml"),
     include_str!("accepted/inheritance.toml"),
     include_str!("accepted/matches.toml"),
     include_str!("accepted/tcp.toml"),
+    include_str!("accepted/contact.toml"),
     include_str!("refused/bad-values.toml"),
+    include_str!("refused/contact.toml"),
 ];
 
 /// Pieces that are likely to lead somewhere.
@@ -98,6 +100,9 @@ proptest! {
         let _ = pointsman_config::value::parse_host(&text);
         let _ = pointsman_config::value::parse_path_pattern(&text);
         let _ = pointsman_config::value::parse_network(&text);
+        let _ = pointsman_config::value::parse_interface_address(&text);
+        let _ = pointsman_config::value::parse_interface(&text);
+        let _ = pointsman_config::value::parse_ip(&text);
         let _ = pointsman_config::value::parse_statuses(&text);
         let _ = pointsman_config::value::parse_value_pattern(&text);
     }
@@ -110,7 +115,10 @@ fn hostile_files_are_answered_in_bounded_time() {
         .map(|n| format!("key{n} = \"${{UNSET_{n}}}\"\n"))
         .collect();
     let headers: String = (0..10_000).map(|n| format!("h{n} = \"1\",")).collect();
+    let contacts = "[[contact]]\naddress = \"192.0.2.1/24\"\n".repeat(50_000);
+    let peers = "\"10.0.0.11\",".repeat(50_000);
     let files = [
+        format!("{contacts}[defaults.contact]\npeers = [{peers}]"),
         routes,
         keys,
         format!("[[route]]\nmatch = {{ header = {{ {headers} }} }}"),

@@ -1,5 +1,6 @@
 //! Checks of what belongs together, once every part is read.
 
+mod contacts;
 mod listeners;
 mod names;
 mod overlap;
@@ -17,4 +18,5 @@ pub(crate) fn check(decoded: &mut Decoded, d: &mut Diagnostics) {
     listeners::check_listeners(decoded, d);
     pools::check_pools(decoded, d);
     routes::check_routes(decoded, d);
+    contacts::check_contacts(decoded, d);
 }

@@ -3,6 +3,7 @@
 //! A decoder always returns something: where a value is wrong it reports that and goes on with the
 //! default. The result counts only when nothing was reported.
 
+mod contact;
 mod headers;
 mod health;
 mod listener;
@@ -13,7 +14,9 @@ mod route;
 mod scalar;
 mod top;
 
-use crate::policy::{AccessLog, Admin, Listener, Pool, Process, Route};
+use std::net::IpAddr;
+
+use crate::policy::{AccessLog, Admin, Contact, Listener, Pool, Process, Route};
 use crate::source::Place;
 
 pub(crate) use top::decode;
@@ -28,6 +31,7 @@ pub(crate) struct Decoded {
     pub(crate) listeners: Vec<Placed<Listener, ListenerPlaces>>,
     pub(crate) routes: Vec<Placed<Route, RoutePlaces>>,
     pub(crate) pools: Vec<Placed<Pool, PoolPlaces>>,
+    pub(crate) contacts: Vec<Placed<Contact, ContactPlaces>>,
 }
 
 /// An item and where its parts stand.
@@ -76,4 +80,21 @@ pub(crate) struct PoolPlaces {
     pub(crate) backends_key: Place,
     /// As long as `Pool::backends`.
     pub(crate) backends: Vec<Place>,
+}
+
+/// Where the parts of a contact stand: the contact itself for those that are not written.
+#[derive(Debug)]
+pub(crate) struct ContactPlaces {
+    /// The addresses that are written, without those that were added.
+    pub(crate) addresses: Vec<(IpAddr, Place)>,
+    pub(crate) group: Place,
+    pub(crate) preempt: Place,
+    pub(crate) source: Place,
+    /// As long as `Contact::peers`.
+    pub(crate) peers: Vec<Place>,
+    pub(crate) peers_key: Place,
+    pub(crate) secret: Place,
+    pub(crate) port: Place,
+    pub(crate) heartbeat: Place,
+    pub(crate) misses: Place,
 }

@@ -153,8 +153,9 @@ pub(super) fn wrong_type<T>(d: &mut Diagnostics, key: &Key, kind: &Kind, node: &
         kind.noun(),
         node.value.noun()
     );
+    let hint = hint(kind, &node.value).filter(|_| !holds_file(d, node.place));
     let found = d.error(node.place, "wrong-type", message);
-    if let Some(hint) = hint(kind, &node.value) {
+    if let Some(hint) = hint {
         found.help(hint);
     }
     None

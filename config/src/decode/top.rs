@@ -1,15 +1,19 @@
 use std::num::NonZeroUsize;
 
+use super::contact::contact;
 use super::listener::listener;
 use super::pool::pool;
 use super::reader::Reader;
 use super::route::route;
 use super::{Decoded, scalar};
 use crate::diagnostics::Diagnostics;
-use crate::keys::{Key, LISTENER, POOL, ROOT, ROUTE, Section};
+use crate::keys::{CONTACT, Key, LISTENER, POOL, ROOT, ROUTE, Section};
 use crate::policy::{AccessLog, Admin, LogField, LogTarget, Process};
 use crate::source::{Entry, Node, Place, Table, Value};
 use crate::value::{Unfit, parse_bind, parse_name};
+
+/// The most contacts of a policy.
+const MAX_CONTACTS: usize = 64;
 
 /// Decodes the joined tree of all files.
 pub(crate) fn decode(root: &Table, d: &mut Diagnostics) -> Decoded {
@@ -49,6 +53,13 @@ pub(crate) fn decode(root: &Table, d: &mut Diagnostics) -> Decoded {
                 pool(d, &entry.key, &reader.with_base(defaults.pool))
             })
             .collect(),
+        contacts: contacts(&reader, d)
+            .into_iter()
+            .map(|(title, place, table)| {
+                let reader = Reader::new(d, &CONTACT, title.to_owned(), place, table);
+                contact(d, &reader.with_base(defaults.contact))
+            })
+            .collect(),
     }
 }
 
@@ -57,6 +68,7 @@ struct Defaults<'a> {
     listener: Option<&'a Table>,
     route: Option<&'a Table>,
     pool: Option<&'a Table>,
+    contact: Option<&'a Table>,
 }
 
 impl<'a> Defaults<'a> {
@@ -73,6 +85,7 @@ impl<'a> Defaults<'a> {
             match section.name {
                 "listener" => drop(listener(d, "defaults", &reader)),
                 "route" => drop(route(d, &reader)),
+                "contact" => drop(contact(d, &reader)),
                 _ => drop(pool(d, "defaults", &reader)),
             }
             Some(table)
@@ -81,6 +94,7 @@ impl<'a> Defaults<'a> {
             listener: table("listener", &LISTENER),
             route: table("route", &ROUTE),
             pool: table("pool", &POOL),
+            contact: table("contact", &CONTACT),
         }
     }
 }
@@ -161,13 +175,50 @@ fn routes<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Vec<(Place, &'a Table
         scalar::wrong_type::<()>(d, found.key, &found.key.kind, found.node);
         return Vec::new();
     };
+    tables(items, "route", d)
+}
+
+/// `[contact]` or `[[contact]]`: how messages call it, where it stands, what it holds.
+fn contacts<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Vec<(&'static str, Place, &'a Table)> {
+    let Some(found) = reader.find("contact") else {
+        return Vec::new();
+    };
+    match &found.node.value {
+        Value::Table(table) => vec![("[contact]", found.key_place, table)],
+        Value::Array(items) => tables(&items[..limit_contacts(items, d)], "contact", d)
+            .into_iter()
+            .map(|(place, table)| ("[[contact]]", place, table))
+            .collect(),
+        _ => {
+            scalar::wrong_type::<()>(d, found.key, &found.key.kind, found.node);
+            Vec::new()
+        }
+    }
+}
+
+/// How many of them are read.
+fn limit_contacts(items: &[Node], d: &mut Diagnostics) -> usize {
+    let over = items.get(MAX_CONTACTS);
+    if let Some(over) = over {
+        let message = format!("a policy has {MAX_CONTACTS} contacts at most");
+        d.error(over.place, "out-of-range", message)
+            .help("one contact may have 20 addresses of each family");
+    }
+    items.len().min(MAX_CONTACTS)
+}
+
+fn tables<'a>(items: &'a [Node], name: &str, d: &mut Diagnostics) -> Vec<(Place, &'a Table)> {
     let mut list = Vec::new();
     for item in items {
         match item.as_table() {
             Some(table) => list.push((item.place, table)),
             None => {
-                d.error(item.place, "wrong-type", "a route must be a table")
-                    .help("write [[route]]");
+                d.error(
+                    item.place,
+                    "wrong-type",
+                    format!("a {name} must be a table"),
+                )
+                .help(format!("write [[{name}]]"));
             }
         }
     }

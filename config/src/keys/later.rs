@@ -1,7 +1,6 @@
 /// Keys of the language that this version does not carry out yet: section, key, and the key of this
 /// version that it takes the place of, if any.
 const LATER: &[(&str, &str, Option<&str>)] = &[
-    ("", "contact", None),
     ("", "tls", None),
     ("listener", "protocols", None),
     ("route", "split", Some("pool")),

@@ -1,6 +1,7 @@
 //! The one table of keys: what may be written where, of which kind, with which default, and what it
 //! means. The decoder, the reference page and the JSON Schema all read it.
 
+mod contact;
 mod former;
 mod later;
 mod listener;
@@ -10,6 +11,7 @@ mod top;
 
 use std::time::Duration;
 
+pub use contact::CONTACT;
 pub use former::{foreign_name, foreign_word};
 pub use later::later_key;
 pub use listener::LISTENER;
@@ -127,6 +129,8 @@ pub enum Kind {
     Named(&'static Section),
     /// An array of tables.
     List(&'static Section),
+    /// One table, or an array of such tables.
+    TableOrList(&'static Section),
     /// A table with those keys of the section that are inherited.
     Defaults(&'static Section),
     /// A table of texts under keys of the operator's choice.
@@ -162,6 +166,9 @@ impl Kind {
             Self::Table(_) | Self::Defaults(_) | Self::Map(..) => "a table".to_owned(),
             Self::Named(section) => format!("tables `[{}.NAME]`", section.name),
             Self::List(section) => format!("tables `[[{}]]`", section.name),
+            Self::TableOrList(section) => {
+                format!("a table `[{0}]`, or several `[[{0}]]`", section.name)
+            }
             Self::Many(item) => format!("an array, each {}", item.noun()),
             Self::OneOrMany(item) => format!("{} or an array of such", item.noun()),
             Self::AnyOf(kinds) => kinds
@@ -178,6 +185,7 @@ impl Kind {
             Self::Table(section)
             | Self::Named(section)
             | Self::List(section)
+            | Self::TableOrList(section)
             | Self::Defaults(section) => vec![section],
             Self::Many(item) | Self::OneOrMany(item) => item.sections(),
             Self::AnyOf(kinds) => kinds.iter().flat_map(Self::sections).collect(),
@@ -207,6 +215,12 @@ pub enum Format {
     Backend,
     /// A network in CIDR notation.
     Network,
+    /// An IP address.
+    Ip,
+    /// An IP address and the length of its network's prefix.
+    InterfaceAddress,
+    /// A name of a network interface.
+    Interface,
     /// A host, perhaps with a wildcard.
     Host,
     /// A path pattern.
@@ -246,6 +260,9 @@ impl Format {
             Self::Bind => "an address such as \":8080\"",
             Self::Backend => "an address such as \"10.0.0.1:8080\"",
             Self::Network => "a network such as \"10.0.0.0/8\"",
+            Self::Ip => "an address such as \"10.0.0.11\"",
+            Self::InterfaceAddress => "an address such as \"192.0.2.10/24\"",
+            Self::Interface => "the name of a network interface",
             Self::Host => "a host such as \"shop.example.com\" or \"*.example.com\"",
             Self::PathPattern => "a path such as \"/status\" or \"/v1/*\"",
             Self::Path => "a path such as \"/v1\"",
@@ -273,6 +290,9 @@ impl Format {
                 Some(r"^([A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|unix:/.+)$")
             }
             Self::Network => Some(r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"),
+            Self::Ip => Some("^[0-9A-Fa-f:.]+$"),
+            Self::InterfaceAddress => Some("^[0-9A-Fa-f:.]+/[0-9]{1,3}$"),
+            Self::Interface => Some(r"^[^/:%\s]{1,15}$"),
             Self::Host => Some(r"^((\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$"),
             Self::PathPattern => Some(r"^/[^?#*\s]*(/?\*)?$"),
             Self::Path => Some(r"^/[^?#\s]*$"),
@@ -287,6 +307,7 @@ impl Format {
 }
 
 const ZERO: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-use super::{DAY, Format, Key, Kind, LISTENER, MIB, POOL, ROUTE, Section, TIB, ZERO};
+use super::{CONTACT, DAY, Format, Key, Kind, LISTENER, MIB, POOL, ROUTE, Section, TIB, ZERO};
 
 /// The whole file.
 pub static ROOT: Section = Section {
@@ -8,8 +8,8 @@ pub static ROOT: Section = Section {
         Key::new(
             "include",
             Kind::OneOrMany(&Kind::Text(Format::IncludePattern)),
-            "Files that are read as if their tables stood here: listeners, routes, pools and \
-             defaults. Paths are relative to this file; `*`, `?`, `[a-z]` and `{a,b}` match within \
+            "Files that are read as if their tables stood here: listeners, routes, pools, \
+             contacts and defaults. Paths are relative to this file; `*`, `?`, `[a-z]` and `{a,b}` match within \
              one part of a path. Matches are read in sorted order. Included files cannot include \
              others.",
             "[\"conf.d/*.toml\"]",
@@ -51,9 +51,17 @@ pub static ROOT: Section = Section {
             "{ app = { backends = [\"127.0.0.1:3000\"] } }",
         ),
         Key::new(
+            "contact",
+            Kind::TableOrList(&CONTACT),
+            "Addresses that several switches hold between them: clients keep the address, whichever \
+             switch answers at it. One table `[contact]`, or several `[[contact]]`, also of included \
+             files.",
+            "{ address = \"192.0.2.10/24\", interface = \"eth0\", group = 51 }",
+        ),
+        Key::new(
             "defaults",
             Kind::Table(&DEFAULTS),
-            "Values that every listener, route or pool takes over. Tables are merged key by key: a \
+            "Values that every listener, route, pool or contact takes over. Tables are merged key by key: a \
              pool that writes only `health = { path = \"/up\" }` keeps the other health keys from \
              here.",
             "{ pool = { health = { path = \"/healthz\" } } }",
@@ -135,7 +143,7 @@ static ACCESS_LOG: Section = Section {
 
 static DEFAULTS: Section = Section {
     name: "defaults",
-    doc: "Values that are taken over by every listener, route or pool.",
+    doc: "Values that are taken over by every listener, route, pool or contact.",
     keys: &[
         Key::new(
             "listener",
@@ -154,6 +162,12 @@ static DEFAULTS: Section = Section {
             Kind::Defaults(&POOL),
             "For every pool.",
             "{ balance = \"random\" }",
+        ),
+        Key::new(
+            "contact",
+            Kind::Defaults(&CONTACT),
+            "For every contact.",
+            "{ interface = \"eth0\", peers = [\"10.0.0.11\", \"10.0.0.12\"] }",
         ),
     ],
 };

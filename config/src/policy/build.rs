@@ -4,6 +4,7 @@ use super::Policy;
 use crate::check::check;
 use crate::decode::decode;
 use crate::diagnostics::Diagnostics;
+use crate::digest;
 use crate::load::{Loaded, load_path, load_text};
 use crate::report::Report;
 use crate::source::{Node, Place, Table, Value};
@@ -51,6 +52,11 @@ fn build(loaded: Option<Loaded>, mut diagnostics: Diagnostics) -> Result<Policy,
     if diagnostics.errors() > 0 {
         return Err(diagnostics.into_report());
     }
+    let contacts: Vec<_> = decoded
+        .contacts
+        .into_iter()
+        .map(|placed| placed.item)
+        .collect();
     Ok(Policy {
         process: decoded.process,
         admin: decoded.admin,
@@ -70,6 +76,8 @@ fn build(loaded: Option<Loaded>, mut diagnostics: Diagnostics) -> Result<Policy,
             .into_iter()
             .map(|placed| placed.item)
             .collect(),
+        shared_digest: digest::shared(&loaded.root, &contacts),
+        contacts,
         sources: loaded.files,
         folders: loaded.folders,
         digest: loaded.digest,

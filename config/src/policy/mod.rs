@@ -3,6 +3,7 @@
 
 mod access_log;
 mod build;
+mod contact;
 mod listener;
 mod pool;
 mod route;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use access_log::{AccessLog, LogField, LogTarget};
+pub use contact::{Announce, Checksum, Contact, Secret};
 pub use listener::{
     BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
 };
@@ -38,12 +40,19 @@ pub struct Policy {
     pub routes: Vec<Route>,
     /// Pools in the order of the file.
     pub pools: Vec<Pool>,
+    /// Addresses that the switches of a group hold between them, in the order of the file.
+    pub contacts: Vec<Contact>,
     /// The files that were read, the main file first: what a watch has to look at.
     pub sources: Vec<PathBuf>,
     /// The folders in which includes with wildcards looked: a watch sees new files there.
     pub folders: Vec<PathBuf>,
     /// A short hexadecimal digest of all that was read.
     pub digest: String,
+    /// A digest, 16 hexadecimal digits, of what the switches of a group must have in common: all
+    /// that was read, variables replaced and includes joined, but for `[process]`, `[admin]`,
+    /// `[access_log]` and, of contacts, all but addresses, group and kind of announcement. The order
+    /// of keys, routes and contacts makes no difference. It tells differences, and proves nothing.
+    pub shared_digest: String,
     /// Warnings: the policy stands, but something in it is probably not meant.
     pub warnings: Report,
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// All problems of one policy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// By file, line and column.
     pub problems: Vec<Problem>,
@@ -71,6 +71,15 @@ impl Report {
     /// For workflows: one annotation command (`::error file=...`) per problem.
     pub fn render_github(&self) -> String {
         github::render(self)
+    }
+}
+
+/// Without the texts, which may hold secrets.
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("problems", &self.problems)
+            .finish_non_exhaustive()
     }
 }
 

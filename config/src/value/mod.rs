@@ -5,6 +5,7 @@ mod address;
 mod duration;
 mod host;
 mod http;
+mod interface;
 mod name;
 mod path;
 mod rate;
@@ -18,6 +19,7 @@ pub use http::{
     parse_editable_field_name, parse_field_name, parse_field_value, parse_method, parse_statuses,
     parse_token, parse_value_pattern,
 };
+pub use interface::{parse_interface, parse_interface_address, parse_ip};
 pub use name::{MAX_NAME, parse_name};
 pub use path::{parse_path, parse_path_pattern};
 pub use rate::{format_byte_rate, parse_byte_rate, parse_rate};
