@@ -191,7 +191,7 @@ pub enum ContactAction {
 #[derive(Debug, Group)]
 #[command(
     after_help = "Exit code 0: another switch holds the addresses, or this one held none; 1: this \
-    switch has no contact\naddress, or is in no such group; 4: no switch would take over, and \
+    switch has no contact address, or is in no such group; 4: no switch would take over, and \
     nothing has changed.\n\n\
     Examples:\n  \
     pointsman contact yield --group 51 /etc/pointsman/pointsman.toml\n  \
@@ -213,7 +213,7 @@ pub struct Yield {
 #[derive(Debug, Group)]
 #[command(
     after_help = "Exit code 0: this switch stands for the addresses again, and takes them back if \
-    it is preferred for them;\n1: it has no contact address, or is in no such group."
+    it is preferred for them; 1: it has no contact address, or is in no such group."
 )]
 pub struct Resume {
     /// The addresses of this group alone, 1 to 255 [default: all]

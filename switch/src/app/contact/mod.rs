@@ -9,11 +9,8 @@ use crate::args::{self, ContactAction, Target};
 pub(super) fn run(action: ContactAction) -> Exit {
     match action {
         ContactAction::Status(args) => show(args),
-        ContactAction::Yield(args) => {
-            let force = if args.force { "force=yes" } else { "" };
-            order("/contact/yield", args.group, force, &args.target)
-        }
-        ContactAction::Resume(args) => order("/contact/resume", args.group, "", &args.target),
+        ContactAction::Yield(args) => order("/contact/yield", args.group, args.force, &args.target),
+        ContactAction::Resume(args) => order("/contact/resume", args.group, false, &args.target),
     }
 }
 
@@ -38,11 +35,15 @@ fn show(args: args::Status) -> Exit {
     }
 }
 
-fn order(path: &str, group: Option<u8>, force: &str, target: &Target) -> Exit {
+fn order(path: &str, group: Option<u8>, force: bool, target: &Target) -> Exit {
     let group = group.map(|group| format!("group={group}"));
-    let parts = [group.unwrap_or_default(), force.to_owned()];
-    let query: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    match client::ask(target, "POST", &format!("{path}?{}", query.join("&"))) {
+    let force = force.then(|| "force=yes".to_owned());
+    let query: Vec<String> = group.into_iter().chain(force).collect();
+    let path = match query.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", query.join("&")),
+    };
+    match client::ask(target, "POST", &path) {
         Ok(answer) => tell(&answer),
         Err(exit) => exit,
     }
