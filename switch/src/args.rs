@@ -40,6 +40,8 @@ pub enum Command {
     Status(Status),
     /// Have the running switch hand over to a new process, and lose no connection
     Upgrade(Upgrade),
+    /// Show, give up and take back the addresses that switches share
+    Contact(Contact),
     /// Try it out: three web servers, a switch in front of them, live
     Demo(Demo),
     /// Print the JSON Schema of the policy language
@@ -161,6 +163,67 @@ pub struct Upgrade {
     pub target: Target,
 }
 
+/// `pointsman contact`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:\n  \
+    pointsman contact status                        who holds which address, who would take over\n  \
+    pointsman contact yield --group 51              before work on this machine\n  \
+    pointsman contact resume                        after it")]
+pub struct Contact {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub action: ContactAction,
+}
+
+/// `pointsman contact` ...
+#[derive(Debug, Subcommand)]
+pub enum ContactAction {
+    /// Show who holds the addresses, the other switches, and what happened last
+    #[command(after_help = "Exit code 1: this switch has no contact address.")]
+    Status(Status),
+    /// Give addresses up to another switch, and do not take them back before `resume`
+    Yield(Yield),
+    /// Stand for addresses again
+    Resume(Resume),
+}
+
+/// `pointsman contact yield`
+#[derive(Debug, Group)]
+#[command(
+    after_help = "Exit code 0: another switch holds the addresses, or this one held none; 1: this \
+    switch has no contact address, or is in no such group; 4: no switch would take over, and \
+    nothing has changed.\n\n\
+    Examples:\n  \
+    pointsman contact yield --group 51 /etc/pointsman/pointsman.toml\n  \
+    pointsman contact yield --admin 127.0.0.1:9900 --force"
+)]
+pub struct Yield {
+    /// The addresses of this group alone, 1 to 255 [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
+    pub group: Option<u8>,
+    /// Though no switch would take over: clients are not served then
+    #[arg(long)]
+    pub force: bool,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `pointsman contact resume`
+#[derive(Debug, Group)]
+#[command(
+    after_help = "Exit code 0: this switch stands for the addresses again, and takes them back if \
+    it is preferred for them; 1: it has no contact address, or is in no such group."
+)]
+pub struct Resume {
+    /// The addresses of this group alone, 1 to 255 [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
+    pub group: Option<u8>,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
 /// `pointsman demo`
 #[derive(Debug, Group)]
 pub struct Demo {
@@ -209,5 +272,17 @@ mod tests {
         assert!(Args::try_parse_from(both).is_err());
         assert!(Args::try_parse_from(["pointsman", "run", "--listen", ":80"]).is_err());
         assert!(Args::try_parse_from(["pointsman", "run"]).is_ok());
+    }
+
+    #[test]
+    fn a_group_is_a_number_from_1_to_255() {
+        for (group, right) in [("1", true), ("255", true), ("0", false), ("256", false)] {
+            for action in ["yield", "resume"] {
+                let words = ["pointsman", "contact", action, "--group", group];
+                assert_eq!(Args::try_parse_from(words).is_ok(), right, "{words:?}");
+            }
+        }
+        let resume = ["pointsman", "contact", "resume", "--force"];
+        assert!(Args::try_parse_from(resume).is_err());
     }
 }

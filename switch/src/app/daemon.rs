@@ -150,6 +150,7 @@ impl Daemon {
             admin,
             extra,
             upgrades,
+            contact: None,
         };
         let control = Control::start(setup).map_err(system("the control thread"))?;
         Ok(Self {

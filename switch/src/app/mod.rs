@@ -3,6 +3,7 @@
 mod activation;
 mod check;
 mod client;
+mod contact;
 pub mod daemon;
 mod logging;
 pub mod output;
@@ -62,6 +63,7 @@ pub fn main(args: Args) -> Exit {
         Command::Check(check) => check::run(check),
         Command::Reload(reload) => reload::run(reload),
         Command::Status(status) => status::run(status),
+        Command::Contact(contact) => contact::run(contact.action),
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
         Command::Schema => output::print(&pointsman_config::schema::json()),
         Command::Reference => output::print(&pointsman_config::reference::markdown()),

@@ -2,34 +2,54 @@
 
 use std::fmt::Write as _;
 
-use super::{Exit, client, output};
+use super::{Exit, client, contact, output};
 use crate::args;
 use crate::control::status::{BackendStatus, Status};
 
 pub(super) fn run(args: args::Status) -> Exit {
-    let answer = match client::ask(&args.target, "GET", "/status") {
-        Ok(answer) => answer,
+    let body = match ask(&args.target) {
+        Ok(body) => body,
         Err(exit) => return exit,
     };
+    if args.json {
+        return output::print(&body);
+    }
+    match read(&body) {
+        Ok(status) => output::print(&render(&status, output::color_out())),
+        Err(exit) => exit,
+    }
+}
+
+/// The status of the switch that is meant, as it was sent.
+///
+/// # Errors
+/// The exit code; the reason has been told.
+pub(super) fn ask(target: &args::Target) -> Result<String, Exit> {
+    let answer = client::ask(target, "GET", "/status")?;
     if answer.status != 200 {
         output::error(&format!("{}: {}", answer.status, answer.body));
-        return Exit::Failed;
+        return Err(Exit::Failed);
     }
-    if args.json {
-        return output::print(&answer.body);
-    }
-    match serde_json::from_str::<Status>(&answer.body) {
-        Ok(status) => output::print(&render(&status, output::color_out())),
-        Err(error) => {
-            output::error(&format!("this switch is of another version: {error}"));
-            Exit::Failed
-        }
-    }
+    Ok(answer.body)
+}
+
+/// Reads what [`ask`] has got.
+///
+/// # Errors
+/// The exit code; the reason has been told.
+pub(super) fn read(body: &str) -> Result<Status, Exit> {
+    serde_json::from_str(body).map_err(|error| {
+        output::error(&format!("this switch is of another version: {error}"));
+        Exit::Failed
+    })
 }
 
 fn render(status: &Status, color: bool) -> String {
     let mut text = String::new();
     let _ = head(&mut text, status);
+    if let Some(status) = &status.contact {
+        text += &contact::render::brief(status, color);
+    }
     for listener in &status.listeners {
         let tls = if listener.tls { " tls" } else { "" };
         let _ = writeln!(

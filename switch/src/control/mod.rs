@@ -33,6 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
 use crate::event::Event;
 use crate::snapshot::ListenerSettings;
+use contact::desk::ContactParts;
 use readiness::Readiness;
 use reconcile::Reconciler;
 use reload::Reloads;
@@ -89,6 +90,8 @@ pub struct Setup<L> {
     pub extra: Option<admin::Extra>,
     /// Who is asked for upgrades, if they are possible.
     pub upgrades: Option<upgrade::Upgrades>,
+    /// The thread of the contact addresses, if there are any.
+    pub contact: Option<ContactParts>,
 }
 
 /// The running control plane.
@@ -205,11 +208,22 @@ fn spawn_all<L: Listeners>(
         admin,
         extra,
         upgrades,
+        contact,
     } = setup;
+    let (board, orders) = match contact {
+        Some(ContactParts { board, desk }) => (Some(board), Some(desk)),
+        None => (None, None),
+    };
     let sources = state.sources();
     let hub = state.hub().clone();
-    let (reconciler, desk) =
-        Reconciler::new(state, listeners, source.clone(), readiness.clone(), events);
+    let (reconciler, desk) = Reconciler::new(
+        state,
+        listeners,
+        source.clone(),
+        readiness.clone(),
+        events,
+        board,
+    );
     tokio::spawn(reconciler.run());
     let watcher = if watch {
         watch::start(&sources, reloads.clone())
@@ -218,6 +232,6 @@ fn spawn_all<L: Listeners>(
     };
     let worker = reload::Worker::new::<L>(source, desk.clone(), hub.clone(), watcher);
     tokio::spawn(worker.run(requests));
-    let site = admin::Site::new(desk, reloads, hub, readiness, extra, upgrades);
+    let site = admin::Site::new(desk, reloads, hub, readiness, extra, upgrades, orders);
     admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases)))
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Listeners;
 use super::clock::rfc3339;
+use super::contact::status::{Board, ContactsStatus};
 use super::endpoints::LastCheck;
 use super::readiness::Readiness;
 use super::source::Source;
@@ -35,6 +36,9 @@ pub struct Status {
     pub routes: Vec<RouteStatus>,
     /// The pools.
     pub pools: Vec<PoolStatus>,
+    /// The contact addresses, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactsStatus>,
 }
 
 /// The policy in force.
@@ -131,6 +135,7 @@ pub fn of<L: Listeners>(
     listeners: &L,
     source: &Source,
     readiness: &Readiness,
+    board: Option<&Board>,
 ) -> Status {
     let snapshot = state.snapshot();
     let totals = state.hub().totals();
@@ -154,6 +159,7 @@ pub fn of<L: Listeners>(
         listeners: listener_statuses(&snapshot, &listeners.addresses(), &totals),
         routes: route_statuses(&snapshot, &totals),
         pools: pool_statuses(state, &snapshot),
+        contact: board.map(|board| ContactsStatus::clone(&board.read())),
     }
 }
 

@@ -8,6 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 
 use super::block::{EDGES, Histogram};
+use super::contact;
 use super::hub::{Checks, Control, State, Watched};
 use super::label::{CODE_CLASSES, TLS_VERSIONS};
 use super::names::NONE;
@@ -67,6 +68,9 @@ impl Collector for Scrape {
         }
         pools(&mut page, &sums);
         listeners(&mut page, &sums);
+        if let Some(figures) = &*self.state.contact.load() {
+            contact::collect(&mut page, figures);
+        }
         config(&mut page, &self.state.control());
         process::collect(&mut page);
         self.dropped(&mut page);
@@ -126,7 +130,8 @@ impl Page {
         });
     }
 
-    fn put_histogram(&mut self, family: Family, labels: &[&str], histogram: &Histogram) {
+    /// Adds a histogram.
+    pub(super) fn put_histogram(&mut self, family: Family, labels: &[&str], histogram: &Histogram) {
         self.add(family, labels, |metric| {
             let counts = histogram.cumulative();
             let buckets = EDGES.iter().zip(counts).map(|(edge, count)| {
@@ -395,6 +400,6 @@ fn config(page: &mut Page, control: &Control) {
     }
 }
 
-fn one_if(it_is: bool) -> f64 {
+pub(super) fn one_if(it_is: bool) -> f64 {
     f64::from(u8::from(it_is))
 }

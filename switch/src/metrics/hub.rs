@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwapOption;
 use prometheus::{Registry, TextEncoder};
 
 use super::block::{Counter, Histogram};
 use super::collect::Scrape;
+use super::contact::ContactFigures;
 use super::names::Names;
 use super::series::{Admission, RequestKey};
 use super::shard::{Shard, Shelves};
@@ -124,6 +126,12 @@ impl Hub {
         control.in_force_since.get_or_insert_with(now);
     }
 
+    /// How the contact addresses stand, in place of what was told before; `None`: there are none.
+    /// Does not block, so that the contact thread may call it at any time.
+    pub fn set_contact(&self, figures: Option<ContactFigures>) {
+        self.state.contact.store(figures.map(Arc::new));
+    }
+
     /// Shows a counter that is kept elsewhere.
     pub fn watch(&self, what: Watched, counter: Arc<AtomicU64>) {
         self.state.control().watched[what as usize] = Some(counter);
@@ -149,6 +157,8 @@ pub(super) struct State {
     pub(super) admission: Arc<Admission<RequestKey>>,
     /// The most series of each family that were ever left out of a scrape.
     pub(super) dropped: [AtomicU64; Family::ALL.len()],
+    /// Not behind the lock of `control`: nobody who holds a lock may keep the contact thread waiting.
+    pub(super) contact: ArcSwapOption<ContactFigures>,
     shards: Mutex<Vec<Shelves>>,
     control: Mutex<Control>,
 }
@@ -162,6 +172,7 @@ impl State {
             pools: Names::default(),
             admission: Arc::new(Admission::new(max_series)),
             dropped: std::array::from_fn(|_| AtomicU64::new(0)),
+            contact: ArcSwapOption::empty(),
             shards: Mutex::default(),
             control: Mutex::default(),
         }

@@ -7,6 +7,7 @@
 
 mod block;
 mod collect;
+mod contact;
 mod hub;
 mod label;
 mod names;
@@ -19,6 +20,9 @@ mod table;
 mod tests;
 mod totals;
 
+pub use contact::{
+    AddressFigures, ContactFigures, LoopDelay, PeerFigures, ROLES, Tally, address_label,
+};
 pub use hub::{Hub, Watched};
 pub use label::{Delta, Method, Protocol, RequestDone};
 pub use shard::Shard;

@@ -106,6 +106,34 @@ metrics! {
         "TLS handshakes with clients by result (success, failure) and version.";
     TcpBytes "pointsman_tcp_bytes_total" Counter ["listener" "direction"]
         "Bytes that a TCP listener passed on, from clients (in) and to them (out).";
+    ContactInfo "pointsman_contact_info" Gauge ["address" "announce" "group" "interface"]
+        "Always 1: how a contact address is announced (vrrp, bgp), its group and its interface.";
+    ContactRole "pointsman_contact_role" Gauge ["address" "role"]
+        "1 for what the switch is for a contact address (active, standby, out), 0 for the others.";
+    ContactPriority "pointsman_contact_priority" Gauge ["address"]
+        "The priority with which the switch stands for a contact address now, 0 to 255.";
+    ContactTransitions "pointsman_contact_transitions_total" Counter ["address" "to" "reason"]
+        "Changes of the switch's role for a contact address, by the new role and the reason.";
+    ContactTakeoverDuration "pointsman_contact_takeover_duration_seconds" Gauge ["address"]
+        "What the switch's last takeover of a contact address took, from the last sign of the holder before to the first announcement.";
+    ContactStandbys "pointsman_contact_standbys" Gauge ["address"]
+        "Other switches that would take a contact address over, as far as this one knows.";
+    ContactConflicts "pointsman_contact_conflicts_total" Counter ["address"]
+        "Times that another switch was found to hold a contact address while this one held it, too.";
+    ContactRelayedPackets "pointsman_contact_relayed_packets_total" Counter ["address"]
+        "Packets to a contact address that belong to connections of another switch and were passed on to it.";
+    ContactAdverts "pointsman_contact_adverts_total" Counter ["address" "direction"]
+        "VRRP adverts that came and were believed (in), and that were sent (out).";
+    ContactDropped "pointsman_contact_dropped_total" Counter ["reason"]
+        "Adverts and heartbeats that came and were not believed, by reason.";
+    ContactPeerUp "pointsman_contact_peer_up" Gauge ["peer"]
+        "1 while the switch is in touch with another one, 0 otherwise.";
+    ContactPeerPolicyDiffers "pointsman_contact_peer_policy_differs" Gauge ["peer"]
+        "1 when another switch runs a policy that does not fit this one's, 0 when it fits; not shown while it is unknown.";
+    ContactPeerLosses "pointsman_contact_peer_losses_total" Counter ["peer"]
+        "Times that another switch was taken for dead.";
+    ContactLoopDelay "pointsman_contact_loop_delay_seconds" Histogram []
+        "How much later than it had asked for the thread of the contact addresses woke.";
     ConfigReloads "pointsman_config_reloads_total" Counter ["result"]
         "Reloads of the policy by result (success, failure).";
     ConfigLastReloadSuccess "pointsman_config_last_reload_success" Gauge []

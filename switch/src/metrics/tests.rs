@@ -316,6 +316,104 @@ fn a_scrape_under_load_never_sees_a_counter_go_down() {
 }
 
 #[test]
+fn the_figures_of_the_contact_addresses_are_shown_until_others_replace_them() {
+    let hub = Hub::new(1000);
+    assert!(!hub.encode().contains("pointsman_contact_"));
+    let mut figures = contact_figures();
+    hub.set_contact(Some(figures.clone()));
+    let page = Page::of(&hub);
+    let expected = [
+        (
+            "info{address=192.0.2.10,announce=vrrp,group=51/ipv4,interface=eth0}",
+            1.0,
+        ),
+        ("role{address=192.0.2.10,role=active}", 1.0),
+        ("role{address=192.0.2.10,role=standby}", 0.0),
+        ("role{address=192.0.2.10,role=out}", 0.0),
+        ("priority{address=192.0.2.10}", 150.0),
+        (
+            "transitions_total{address=192.0.2.10,reason=silence,to=active}",
+            1.0,
+        ),
+        ("takeover_duration_seconds{address=192.0.2.10}", 0.0235),
+        ("standbys{address=192.0.2.10}", 1.0),
+        ("conflicts_total{address=192.0.2.10}", 2.0),
+        ("relayed_packets_total{address=192.0.2.10}", 3.0),
+        ("adverts_total{address=192.0.2.10,direction=in}", 4.0),
+        ("adverts_total{address=192.0.2.10,direction=out}", 5.0),
+        ("dropped_total{reason=checksum}", 7.0),
+        ("dropped_total{reason=hop-limit}", 0.0),
+        ("peer_up{peer=10.0.0.11}", 1.0),
+        ("peer_policy_differs{peer=10.0.0.11}", 1.0),
+        ("peer_losses_total{peer=10.0.0.11}", 6.0),
+        ("loop_delay_seconds_bucket{le=0.001}", 0.0),
+        ("loop_delay_seconds_bucket{le=0.0025}", 1.0),
+    ];
+    for (series, value) in expected {
+        assert_eq!(
+            page.value(&format!("pointsman_contact_{series}")),
+            value,
+            "{series}"
+        );
+    }
+
+    figures.addresses.clear();
+    figures.peers[0].policy_differs = None;
+    hub.set_contact(Some(figures));
+    let text = hub.encode();
+    for gone in [
+        "pointsman_contact_role{",
+        "pointsman_contact_peer_policy_differs{",
+    ] {
+        assert!(!text.contains(gone), "{text}");
+    }
+    assert!(text.contains("pointsman_contact_peer_up{"), "{text}");
+    hub.set_contact(None);
+    assert!(!hub.encode().contains("pointsman_contact_"));
+}
+
+#[test]
+fn two_groups_with_one_label_do_not_spoil_the_page() {
+    let hub = Hub::new(1000);
+    let mut figures = contact_figures();
+    figures.addresses.push(AddressFigures {
+        priority: 1,
+        ..figures.addresses[0].clone()
+    });
+    hub.set_contact(Some(figures));
+    let page = Page::of(&hub);
+    let priority = "pointsman_contact_priority{address=192.0.2.10}";
+    assert_eq!(page.value(priority), 150.0);
+}
+
+#[test]
+fn a_group_is_labelled_with_an_address_that_is_its_own() {
+    let label = |addresses: &[&str]| {
+        let parsed = addresses
+            .iter()
+            .map(|text| text.parse().expect("it is one"));
+        address_label(&parsed.collect::<Vec<_>>())
+    };
+    assert_eq!(label(&["192.0.2.10", "192.0.2.11"]), "192.0.2.10");
+    assert_eq!(label(&["fe80::10", "2001:db8::10"]), "2001:db8::10");
+    assert_eq!(label(&["fe80::10"]), "fe80::10");
+    assert_eq!(label(&[]), "");
+}
+
+#[test]
+fn a_tally_counts_by_word_and_shows_words_at_zero() {
+    let mut tally = Tally::of(&["a", "b"]);
+    tally.add("b", 2);
+    tally.add("c", 1);
+    tally.add("b", 1);
+    assert_eq!(
+        tally.iter().collect::<Vec<_>>(),
+        [("a", 0), ("b", 3), ("c", 1)]
+    );
+    assert_eq!((tally.get("b"), tally.get("z")), (3, 0));
+}
+
+#[test]
 fn names_keep_their_ids() {
     let hub = Hub::new(10);
     let ids = ["a", "b", "a", "c"].map(|name| hub.pool_id(name));
@@ -396,10 +494,45 @@ impl Site {
             .transition(&self.backend, Health::Starting, Health::Up);
         self.hub.reload(true);
         self.hub.config_info("digest");
+        self.hub.set_contact(Some(contact_figures()));
         for what in [Watched::EventsDropped, Watched::AccessLogDropped] {
             self.hub.watch(what, Arc::new(AtomicU64::new(1)));
         }
     }
+}
+
+/// A switch that holds an address, with a peer.
+fn contact_figures() -> ContactFigures {
+    let mut figures = ContactFigures {
+        addresses: vec![AddressFigures {
+            address: "192.0.2.10".to_owned(),
+            announce: "vrrp",
+            group: "51/ipv4".to_owned(),
+            interface: "eth0".to_owned(),
+            role: "active",
+            priority: 150,
+            takeover: Some(Duration::from_micros(23_500)),
+            standbys: 1,
+            conflicts: 2,
+            relayed_packets: 3,
+            adverts_in: 4,
+            adverts_out: 5,
+            ..AddressFigures::default()
+        }],
+        peers: vec![PeerFigures {
+            peer: "10.0.0.11".to_owned(),
+            up: true,
+            policy_differs: Some(true),
+            losses: 6,
+        }],
+        dropped: Tally::of(&["checksum", "hop-limit"]),
+        ..ContactFigures::default()
+    };
+    let silence = ("active", "silence");
+    figures.addresses[0].transitions.add(silence, 1);
+    figures.dropped.add("checksum", 7);
+    figures.delay.record(Duration::from_micros(1500));
+    figures
 }
 
 fn endpoint(id: u32, name: &str) -> Arc<Endpoint> {

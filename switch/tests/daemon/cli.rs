@@ -58,8 +58,15 @@ fn a_wrong_command_line_ends_with_2() {
 #[test]
 fn when_no_switch_answers_it_ends_with_3() {
     let address = free_address().to_string();
-    for command in ["status", "reload"] {
-        let (code, out, err) = run(&[command, "--admin", &address]);
+    let commands: [&[&str]; 5] = [
+        &["status"],
+        &["reload"],
+        &["contact", "status"],
+        &["contact", "yield"],
+        &["contact", "resume"],
+    ];
+    for command in commands {
+        let (code, out, err) = run(&[command, &["--admin", &address]].concat());
         assert_eq!((code, out.as_str()), (3, ""), "{err}");
         assert!(err.contains(&address), "{err}");
     }
@@ -122,6 +129,31 @@ fn status_shows_what_there_is() {
     let status: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(status["state"], "ready");
     assert_eq!(status["pools"][0]["backends"][0]["requests"], 1);
+}
+
+#[test]
+fn a_switch_without_a_contact_address_says_so_with_1() {
+    let backend = Backend::start("one");
+    let switch = Switch::start(&policy(&[backend.address], ""));
+    let path = switch.file();
+    let path = path.to_str().expect("a path in UTF-8");
+    let asked: [&[&str]; 4] = [
+        &["contact", "status", path],
+        &["contact", "status", "--json", path],
+        &["contact", "yield", "--group", "51", "--force", path],
+        &["contact", "resume", path],
+    ];
+    for args in asked {
+        let (code, out, err) = run(args);
+        assert_eq!((code, out.as_str()), (1, ""), "{args:?}: {err}");
+        assert!(err.contains("no contact address"), "{args:?}: {err}");
+    }
+    let (code, out, _) = run(&["status", path]);
+    assert_eq!((code, out.contains("contact")), (0, false), "{out}");
+    assert_eq!(switch.admin("POST", "/contact/yield").0, 404);
+    assert_eq!(switch.admin("POST", "/contact/yield?group=0").0, 400);
+    assert_eq!(switch.admin("GET", "/contact/yield").0, 405);
+    assert_eq!(run(&["contact", "yield", "--group", "0", path]).0, 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The program as its users see it: every test starts the real binary.
 
 mod cli;
+mod contact;
 mod demo;
 mod drain;
 mod health;

@@ -10,11 +10,16 @@
 //! | `POST /reload?wait=no` | asks for the same; 202 at once |
 //! | `POST /upgrade` | hands over to a new process of the program's file; 500 when it fails |
 //! | `POST /upgrade?binary=PATH` | hands over to that program, on a Unix socket only |
+//! | `POST /contact/yield` | gives the contact addresses up; 409 when nobody would take over |
+//! | `POST /contact/resume` | stands for them again |
+//!
+//! Both of these take `?group=NUMBER`, and the first one `&force=yes`.
 //!
 //! There is no password yet. So requests that change something are refused where other hosts can
 //! reach the socket, and on loopback the Host field must name the loopback, or else any web page
 //! could have a browser on this machine ask for it (DNS rebinding).
 
+mod contact;
 mod guard;
 mod site;
 mod socket;

@@ -9,7 +9,8 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::Reach;
+use super::{Reach, contact};
+use crate::control::contact::desk::ContactDesk;
 use crate::control::readiness::Readiness;
 use crate::control::reconcile::Desk;
 use crate::control::reload::Reloads;
@@ -42,6 +43,7 @@ pub struct Site {
     readiness: Arc<Readiness>,
     extra: Option<Extra>,
     upgrades: Option<Upgrades>,
+    contact: Option<ContactDesk>,
 }
 
 impl Site {
@@ -53,6 +55,7 @@ impl Site {
         readiness: Arc<Readiness>,
         extra: Option<Extra>,
         upgrades: Option<Upgrades>,
+        contact: Option<ContactDesk>,
     ) -> Self {
         Self {
             desk,
@@ -61,6 +64,7 @@ impl Site {
             readiness,
             extra,
             upgrades,
+            contact,
         }
     }
 
@@ -87,8 +91,13 @@ impl Site {
             "/reload" if post && request.uri().query() == Some("wait=no") => self.ask_reload(),
             "/reload" if post => self.reload().await,
             "/upgrade" if post => self.upgrade(request.uri().query(), reach).await,
+            "/contact/yield" | "/contact/resume" if post => {
+                contact::answer(self.contact.as_ref(), request.uri()).await
+            }
             "/health" | "/ready" | "/metrics" | "/status" => method_not_allowed("GET, HEAD"),
-            "/reload" | "/upgrade" => method_not_allowed("POST"),
+            "/reload" | "/upgrade" | "/contact/yield" | "/contact/resume" => {
+                method_not_allowed("POST")
+            }
             path => match self
                 .extra
                 .as_ref()
@@ -192,7 +201,7 @@ fn binary(query: &str) -> Option<PathBuf> {
 }
 
 const NOT_FOUND: &str = "nothing here; there are GET /health, /ready, /status, /metrics \
-                         and POST /reload, /upgrade\n";
+                         and POST /reload, /upgrade, /contact/yield, /contact/resume\n";
 
 fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}\n"));
@@ -202,7 +211,7 @@ fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     respond(status, TEXT, body)
 }
 

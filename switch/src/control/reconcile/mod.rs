@@ -12,6 +12,7 @@ use pointsman_config::policy::Policy;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Listeners;
+use super::contact::status::Board;
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
 use super::health::checker::{Checker, Finding};
@@ -79,6 +80,7 @@ pub struct Reconciler<L> {
     listeners: Arc<L>,
     source: Source,
     readiness: Arc<Readiness>,
+    board: Option<Arc<Board>>,
     checker: Checker,
     discovery: Discovery,
     inbox: Inbox,
@@ -108,6 +110,7 @@ impl<L: Listeners> Reconciler<L> {
         source: Source,
         readiness: Arc<Readiness>,
         events: mpsc::Receiver<Event>,
+        board: Option<Arc<Board>>,
     ) -> (Self, Desk) {
         let (desk, messages) = mpsc::channel(CAPACITY);
         let (find, findings) = mpsc::channel(CAPACITY);
@@ -118,6 +121,7 @@ impl<L: Listeners> Reconciler<L> {
             listeners,
             source,
             readiness,
+            board,
             checker: Checker::new(find, seed),
             discovery: Discovery::new(look, seed.rotate_left(32)),
             inbox: Inbox {
@@ -212,12 +216,20 @@ impl<L: Listeners> Reconciler<L> {
             }
             Message::Status(reply) => {
                 self.settle();
-                let status =
-                    status::of(&self.state, &*self.listeners, &self.source, &self.readiness);
-                let _ = reply.send(status);
+                let _ = reply.send(self.status());
             }
             Message::Known(reply) => drop(reply.send(self.state.known())),
         }
+    }
+
+    fn status(&self) -> Status {
+        status::of(
+            &self.state,
+            &*self.listeners,
+            &self.source,
+            &self.readiness,
+            self.board.as_deref(),
+        )
     }
 
     fn apply(&mut self, mut loaded: Loaded) -> Result<Arc<Policy>, Refused> {

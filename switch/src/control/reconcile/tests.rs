@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use super::*;
+use crate::control::contact::status::ContactEvent;
 use crate::control::testing;
 use crate::endpoint::Health;
 use crate::metrics::Hub;
@@ -41,10 +42,14 @@ impl Listeners for Fake {
 }
 
 fn reconciler(backends: &[&str]) -> (Reconciler<Fake>, Desk) {
+    with_board(backends, None)
+}
+
+fn with_board(backends: &[&str], board: Option<Arc<Board>>) -> (Reconciler<Fake>, Desk) {
     let state = State::new(testing::loaded(backends), Hub::new(100));
     let source = Source::File("test.toml".into());
     let (_, events) = mpsc::channel(1);
-    Reconciler::new(state, Arc::default(), source, Arc::default(), events)
+    Reconciler::new(state, Arc::default(), source, Arc::default(), events, board)
 }
 
 fn members(snapshot: &Snapshot) -> Vec<(EndpointId, Health)> {
@@ -139,4 +144,22 @@ async fn the_status_tells_what_the_snapshot_holds() {
         (backends[1].address.as_deref(), backends[1].state.as_str()),
         (None, "unresolved")
     );
+    assert_eq!(status.contact, None);
+}
+
+#[tokio::test]
+async fn the_status_tells_what_is_on_the_board_of_the_contact_addresses() {
+    let board = Arc::new(Board::new("nice"));
+    let (reconciler, desk) = with_board(&["192.0.2.1:9"], Some(board.clone()));
+    tokio::spawn(reconciler.run());
+    board.tell(ContactEvent::now(
+        "conflict",
+        None,
+        "two hold it".to_owned(),
+    ));
+    let status = desk.status().await.expect("it runs");
+    assert_eq!(status.contact.as_ref(), Some(&*board.read()));
+    let json = serde_json::to_value(&status).expect("it is plain data");
+    assert_eq!(json["contact"]["scheduling"], "nice");
+    assert_eq!(json["contact"]["events"][0]["text"], "two hold it");
 }
