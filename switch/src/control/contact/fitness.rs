@@ -12,6 +12,8 @@ const PULSE: Duration = Duration::from_secs(1);
 pub(super) struct Signs {
     /// The interface is there and has a carrier.
     pub(super) link: bool,
+    /// The first checks of its backends are over.
+    pub(super) ready: bool,
     /// Clients can connect.
     pub(super) listens: bool,
     /// How long the most delayed worker has not turned.
@@ -38,10 +40,16 @@ impl Physician {
         }
     }
 
+    /// Another policy checks otherwise.
+    pub(super) fn set_doubt(&mut self, doubt: Duration) {
+        self.doubt = doubt;
+    }
+
     /// How well this switch can serve, and why not better.
     pub(super) fn judge(&mut self, signs: &Signs, now: Instant) -> (Fitness, Option<&'static str>) {
         let faults = [
             (!signs.link, "its interface has no link"),
+            (!signs.ready, "it has not checked its backends yet"),
             (!signs.listens, "it has no listener any more"),
             (signs.pulse >= PULSE, "its workers do not turn"),
         ];

@@ -81,6 +81,21 @@ impl Place {
         Ok(place)
     }
 
+    /// Another policy holds for the same interface.
+    pub(super) fn change(&mut self, plan: &GroupPlan) {
+        self.checksum = plan.checksum;
+        if let Err(error) = self.watch(&plan.addresses) {
+            tracing::warn!("{}: claims of others are not seen: {error}", self.link.name);
+        }
+    }
+
+    /// Another process goes on with what stands on the interface.
+    pub(super) fn bequeath(&mut self) {
+        if let Some(virtual_mac) = self.virtual_mac.take() {
+            virtual_mac.leave();
+        }
+    }
+
     /// Where the addresses are put: the interface, or the device of the virtual MAC.
     pub(super) fn index(&self) -> u32 {
         self.virtual_mac

@@ -5,12 +5,17 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 
+use super::group::Role;
 use super::host::{Host, Scope};
 use super::plan::RoutedPlan;
 use super::relay::soft::LOOPBACK;
+use super::status::ContactStatus;
+use crate::control::clock::rfc3339;
+use crate::metrics::{AddressFigures, address_label};
 use crate::sys::tun::Tun;
 
 /// The device and its addresses.
@@ -21,6 +26,7 @@ pub(super) struct Routed {
     index: u32,
     /// Whether the addresses are announced.
     pub(super) is_announced: bool,
+    since: SystemTime,
 }
 
 impl Routed {
@@ -39,6 +45,7 @@ impl Routed {
             tun,
             index,
             is_announced: false,
+            since: SystemTime::now(),
         })
     }
 
@@ -52,6 +59,7 @@ impl Routed {
             host.remove_address(LOOPBACK, IpNet::from(*ip))?;
         }
         self.is_announced = true;
+        self.since = SystemTime::now();
         Ok(())
     }
 
@@ -68,6 +76,7 @@ impl Routed {
             }
         }
         self.is_announced = false;
+        self.since = SystemTime::now();
     }
 
     /// The addresses are this host's no more.
@@ -77,6 +86,42 @@ impl Routed {
             let _ = host.remove_address(LOOPBACK, IpNet::from(*ip));
         }
         self.is_announced = false;
+        self.since = SystemTime::now();
+    }
+
+    /// For `status`.
+    pub(super) fn status(&self) -> ContactStatus {
+        ContactStatus {
+            addresses: self.plan.addresses.iter().map(IpAddr::to_string).collect(),
+            interface: self.plan.device.clone(),
+            announce: "bgp".to_owned(),
+            role: self.role().word().to_owned(),
+            since: rfc3339(self.since),
+            why: match self.is_announced {
+                true => "there is a route for a routing daemon to announce",
+                false => "the route is withdrawn",
+            }
+            .to_owned(),
+            ..ContactStatus::default()
+        }
+    }
+
+    /// For the metrics.
+    pub(super) fn figures(&self) -> AddressFigures {
+        AddressFigures {
+            address: address_label(&self.plan.addresses),
+            announce: "bgp",
+            interface: self.plan.device.clone(),
+            role: self.role().word(),
+            ..AddressFigures::default()
+        }
+    }
+
+    fn role(&self) -> Role {
+        match self.is_announced {
+            true => Role::Active,
+            false => Role::Out,
+        }
     }
 
     /// Packets that the kernel routes into the device are nobody's.

@@ -275,24 +275,40 @@ impl Election {
         }
     }
 
-    /// Hands over and stands back until [`Election::resume`], or until nobody else is there.
-    /// Without `force` only when a peer would take over.
+    /// Whether it can hand over now; without `force` only when a peer would take over.
     ///
     /// # Errors
-    /// Why nothing happens.
-    pub fn give_way(&mut self, force: bool, now: Instant) -> Result<(), &'static str> {
+    /// Why not.
+    pub fn may_give_way(&self, force: bool) -> Result<(), &'static str> {
         match self.state {
-            State::Out => return Err("this switch is out"),
-            State::Yielding { .. } => return Err("it is handing over already"),
-            State::Standby { .. } => {}
-            State::Active { .. } => match self.best() {
+            State::Out => Err("this switch is out"),
+            State::Yielding { .. } => Err("it is handing over already"),
+            State::Active { .. } if self.best().is_none() && !force => {
+                Err("no standby switch is known to take over: --force gives way nevertheless")
+            }
+            State::Active { .. } | State::Standby { .. } => Ok(()),
+        }
+    }
+
+    /// Hands over and stands back until [`Election::resume`], or until nobody else is there.
+    pub fn give_way(&mut self, now: Instant) {
+        if matches!(self.state, State::Active { .. }) {
+            match self.best() {
                 Some(peer) => self.hand_to(peer, false, now),
-                None if force => self.leave_to_anyone(false, now),
-                None => return Err("no standby switch would take over"),
-            },
+                None => self.leave_to_anyone(false, now),
+            }
         }
         self.yielded = true;
-        Ok(())
+    }
+
+    /// Stands back from the beginning.
+    pub fn stand_back(&mut self) {
+        self.yielded = true;
+    }
+
+    /// Whether it waits for another one to take over.
+    pub fn is_yielding(&self) -> bool {
+        matches!(self.state, State::Yielding { .. })
     }
 
     /// Stands as its priority says again.
@@ -305,7 +321,7 @@ impl Election {
     pub fn set_fitness(&mut self, fitness: Fitness, now: Instant) {
         let before = std::mem::replace(&mut self.fitness, fitness);
         match (before, fitness) {
-            (_, Fitness::Unfit) => self.fall_out(),
+            (_, Fitness::Unfit) => self.drop_out(Why::Fault),
             (Fitness::Unfit, _) => self.start(now),
             (Fitness::Fit, Fitness::Weak) => self.give_way_if_weak(now),
             _ => {}
@@ -327,6 +343,11 @@ impl Election {
             (State::Standby { .. }, _) => self.step_out(Why::Stop),
             (State::Out, _) => {}
         }
+    }
+
+    /// Leaves the group at once: somebody else is to see to the addresses.
+    pub fn depart(&mut self) {
+        self.drop_out(Why::Stop);
     }
 
     /// Leaves at once and without a word: the process after this one goes on with the role.
@@ -604,7 +625,7 @@ impl Election {
         }
     }
 
-    fn fall_out(&mut self) {
+    fn drop_out(&mut self, why: Why) {
         if self.role() == Role::Active {
             if let Some(peer) = self.best() {
                 self.push(Action::Yield(peer));
@@ -613,7 +634,7 @@ impl Election {
             self.push(Action::Advertise(LEAVES));
         }
         if self.state != State::Out {
-            self.step_out(Why::Fault);
+            self.step_out(why);
         }
     }
 }

@@ -235,7 +235,8 @@ fn a_handover_is_make_before_break_on_both_sides() {
     let mut old = Case::active(1, 150);
     old.saw(2, Role::Standby, 100);
     old.did();
-    assert_eq!(old.member.give_way(false, old.now), Ok(()));
+    assert_eq!(old.member.may_give_way(false), Ok(()));
+    old.member.give_way(old.now);
     assert_eq!(old.did(), [Action::Yield(ip(2))]);
     assert_eq!(old.member.role(), Role::Active, "it still holds");
 
@@ -272,7 +273,7 @@ fn a_handover_is_make_before_break_on_both_sides() {
 fn whoever_yielded_still_takes_over_when_nobody_else_is_there() {
     let mut case = Case::active(1, 150);
     case.saw(2, Role::Standby, 100);
-    case.member.give_way(false, case.now).expect("there is one");
+    case.member.give_way(case.now);
     case.saw(2, Role::Active, 100);
     case.did();
     case.member.lost(ip(2), case.now);
@@ -283,11 +284,12 @@ fn whoever_yielded_still_takes_over_when_nobody_else_is_there() {
 #[test]
 fn a_handover_that_nobody_takes_up_is_taken_back() {
     let mut case = Case::active(1, 150);
-    assert!(case.member.give_way(false, case.now).is_err());
+    assert!(case.member.may_give_way(false).is_err());
+    assert!(case.member.may_give_way(true).is_ok());
     case.saw(2, Role::Standby, 100);
     case.saw(3, Role::Standby, 90);
     case.did();
-    case.member.give_way(false, case.now).expect("there is one");
+    case.member.give_way(case.now);
     case.wait(Duration::from_secs(1));
     let did = case.did();
     assert_eq!(did[..2], [Action::Yield(ip(2)), Action::Yield(ip(3))]);

@@ -1,0 +1,235 @@
+//! What the thread tells: the other switches, the guardian, the operator.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnet::IpNet;
+
+use super::{Keeper, Phase, REOPEN, TELL};
+use crate::control::contact::election::Fitness;
+use crate::control::contact::fitness::Signs;
+use crate::control::contact::group::GroupId;
+use crate::control::contact::host::{Charge, Held};
+use crate::control::contact::member::Member;
+use crate::control::contact::mesh::Mesh;
+use crate::control::contact::peer::message::{GroupState, Message, State};
+use crate::control::contact::place::Place;
+use crate::control::contact::relay::Relay;
+use crate::control::contact::relay::soft::LOOPBACK;
+use crate::control::contact::status::ContactEvent;
+use crate::metrics::ContactFigures;
+
+impl Keeper {
+    /// How this switch stands.
+    pub(super) fn own_state(&self) -> State {
+        let groups = self.members.iter().filter_map(|member| {
+            Some(GroupState {
+                group: member.id(),
+                role: member.election.role(),
+                priority: member.election.priority(),
+                address: member.place.as_ref()?.own,
+            })
+        });
+        State {
+            digest: self.plan.digest.clone(),
+            pools_up: self.traffic.pools_up(),
+            groups: groups.collect(),
+        }
+    }
+
+    /// Looks at whether this switch can serve, and says so to the elections.
+    pub(super) fn check_up(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Serves) {
+            return;
+        }
+        let mut signs = Signs {
+            link: true,
+            ready: self.traffic.is_ready(),
+            listens: self.traffic.listens(),
+            pulse: self.traffic.pulse(),
+            pools_up: self.traffic.pools_up(),
+            peers_see: self.mesh.as_ref().map_or(0, Mesh::pools_up),
+        };
+        for member in &mut self.members {
+            signs.link = member.place.as_ref().is_some_and(|place| place.link.running);
+            let (fitness, why) = self.physician.judge(&signs, now);
+            if member.fault != why {
+                self.changed = true;
+                if let Some(why) = why {
+                    tracing::warn!("group {}: this switch gives way: {why}", member.id());
+                }
+            }
+            member.fault = why;
+            member.election.set_fitness(fitness, now);
+            member.election.start(now);
+        }
+        signs.link = true;
+        let (fitness, _) = self.physician.judge(&signs, now);
+        self.route(fitness);
+        self.share(now);
+    }
+
+    fn route(&mut self, fitness: Fitness) {
+        let wanted = fitness == Fitness::Fit && !self.routed_yielded;
+        let mut events = Vec::new();
+        for routed in self.routed.iter_mut().filter(|routed| routed.is_announced != wanted) {
+            let addresses: Vec<_> = routed.plan.addresses.iter().map(IpAddr::to_string).collect();
+            let addresses = addresses.join(", ");
+            if !wanted {
+                routed.withdraw(&self.host);
+                events.push(("withdrawn", format!("{addresses}: the route is withdrawn")));
+                continue;
+            }
+            match routed.announce(&self.host) {
+                Ok(()) => events.push(("announced", format!("{addresses}: there is a route"))),
+                Err(error) => tracing::error!("{addresses} cannot be announced: {error}"),
+            }
+        }
+        for (event, text) in events {
+            tracing::info!("{text}");
+            self.note(event, None, text);
+        }
+    }
+
+    /// Opens interfaces that have come back.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        if now < self.reopen_at {
+            return;
+        }
+        self.reopen_at = now + REOPEN;
+        let mut attach = Vec::new();
+        for at in 0..self.members.len() {
+            let member = &mut self.members[at];
+            let found = self.host.link(&member.plan.interface).ok().flatten();
+            let is_there = match (&mut member.place, found) {
+                (Some(place), Some(link)) if place.link.index == link.index => {
+                    place.link.running = link.running;
+                    true
+                }
+                _ => false,
+            };
+            if is_there {
+                continue;
+            }
+            member.place = None;
+            if let Ok(place) = Place::open(&self.host, &member.plan) {
+                member.place = Some(place);
+                attach.push(at);
+            }
+        }
+        for at in attach {
+            let (name, index, mac) = match &self.members[at].place {
+                Some(place) => (place.link.name.clone(), place.link.index, place.link.mac),
+                None => continue,
+            };
+            self.attach_relay(&name, index, mac);
+        }
+    }
+
+    /// State that the others cannot know by themselves.
+    fn share(&mut self, now: Instant) {
+        let Some(mesh) = &mut self.mesh else { return };
+        let version = self.traffic.ticket_version();
+        if version != self.shared_tickets {
+            self.shared_tickets = version;
+            mesh.send_all(&Message::TicketKeys {
+                keys: self.traffic.ticket_keys(),
+            });
+        }
+        let clients = self.traffic.quotas(now);
+        if !clients.is_empty() {
+            mesh.send_all(&Message::Quotas { clients });
+        }
+    }
+
+    /// The same, to one that has just come.
+    pub(super) fn share_with(&mut self, peer: IpAddr) {
+        let keys = self.traffic.ticket_keys();
+        if let Some(mesh) = &mut self.mesh {
+            mesh.send(peer, &Message::TicketKeys { keys });
+        }
+    }
+
+    /// Tells the guardian what to take off the network should this process die.
+    pub(super) fn charge(&mut self) {
+        let charge = self.wanted_charge();
+        if charge != self.charged {
+            self.guardian.charge(&charge);
+            self.charged = charge;
+        }
+    }
+
+    fn wanted_charge(&self) -> Charge {
+        let mut charge = Charge::default();
+        let ghosts = self.ghosts.addresses().map(|ip| Held {
+            index: LOOPBACK,
+            net: IpNet::from(ip),
+        });
+        charge.addresses.extend(ghosts);
+        if matches!(self.phase, Phase::Bequeathed | Phase::Waits) {
+            return charge;
+        }
+        for member in &self.members {
+            let Some(place) = &member.place else { continue };
+            charge.links.extend(place.device());
+            if member.holds {
+                let held = member.plan.addresses.iter().map(|net| Held {
+                    index: place.index(),
+                    net: place.as_put(*net),
+                });
+                charge.addresses.extend(held);
+                charge.farewells.extend(place.farewells(&member.plan));
+            }
+        }
+        charge
+    }
+
+    /// An event for `status`.
+    pub(super) fn note(&mut self, event: &str, group: Option<GroupId>, text: String) {
+        let group = group.map(|group| group.to_string());
+        self.board.tell(ContactEvent::now(event, group, text));
+    }
+
+    /// Tells status and metrics how things stand.
+    pub(super) fn tell(&mut self, now: Instant) {
+        if now < self.tell_at && !self.changed {
+            return;
+        }
+        self.tell_at = now + TELL;
+        self.changed = false;
+        let (mut contacts, mut addresses) = (Vec::new(), Vec::new());
+        for member in &self.members {
+            let relayed = self.relayed(member);
+            contacts.push(member.status(relayed, self.peer_that_holds(member)));
+            addresses.push(member.figures(relayed));
+        }
+        for routed in &self.routed {
+            contacts.push(routed.status());
+            addresses.push(routed.figures());
+        }
+        let peers = self.mesh.as_ref().map(|mesh| mesh.status(now));
+        self.board.show(contacts, peers.unwrap_or_default());
+        let mut dropped = self.dropped.clone();
+        for (reason, count) in self.mesh.iter().flat_map(|mesh| mesh.dropped().iter()) {
+            dropped.add(reason, count);
+        }
+        self.hub.set_contact(Some(ContactFigures {
+            addresses,
+            peers: self.mesh.as_ref().map(Mesh::figures).unwrap_or_default(),
+            dropped,
+            delay: self.delay.clone(),
+        }));
+    }
+
+    /// By the name that the operator gave it.
+    fn peer_that_holds(&self, member: &Member) -> Option<IpAddr> {
+        let holder = member.election.holder()?;
+        self.mesh.as_ref()?.peer_at(member.id(), holder)
+    }
+
+    fn relayed(&self, member: &Member) -> u64 {
+        let index = member.place.as_ref().map(|place| place.link.index);
+        let relay = index.and_then(|index| self.relays.get(&index));
+        relay.map_or(0, Relay::relayed)
+    }
+}
