@@ -6,6 +6,7 @@ use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use crate::control::Listeners;
 use crate::data::{self, Drain, Plane};
+use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
 
 /// The data plane until it drains.
@@ -45,8 +46,11 @@ impl Slot {
 impl Listeners for Slot {
     type Prepared = data::Prepared;
 
-    fn tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String> {
-        data::tls::server_config(files).map_err(|error| error.to_string())
+    fn tls(
+        files: &TlsFiles,
+        tickets: &Arc<TicketKeys>,
+    ) -> Result<Arc<rustls::ServerConfig>, String> {
+        data::tls::server_config(files, tickets).map_err(|error| error.to_string())
     }
 
     fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<data::Prepared, String> {

@@ -32,6 +32,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
 use crate::event::Event;
+use crate::shared::InCommon;
+use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
 use readiness::Readiness;
 use reconcile::Reconciler;
@@ -47,11 +49,14 @@ pub trait Listeners: Send + Sync + 'static {
     /// Sockets that are open and not yet in use.
     type Prepared: Send;
 
-    /// What terminates TLS with these files.
+    /// What terminates TLS with these files and makes session tickets with these keys.
     ///
     /// # Errors
     /// Why the files cannot be used, in words for the operator.
-    fn tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String>;
+    fn tls(
+        files: &TlsFiles,
+        tickets: &Arc<TicketKeys>,
+    ) -> Result<Arc<rustls::ServerConfig>, String>;
 
     /// Opens the sockets that are wanted and not there yet. Nothing changes until
     /// [`Listeners::commit`].
@@ -81,6 +86,8 @@ pub struct Setup<L> {
     pub watch: bool,
     /// The data plane.
     pub listeners: Arc<L>,
+    /// What the data plane uses and other switches are told of.
+    pub common: InCommon,
     /// The data plane's events.
     pub events: mpsc::Receiver<Event>,
     /// The admin interface's socket.
@@ -201,6 +208,7 @@ fn spawn_all<L: Listeners>(
         source,
         watch,
         listeners,
+        common,
         events,
         admin,
         extra,
@@ -216,7 +224,7 @@ fn spawn_all<L: Listeners>(
     } else {
         None
     };
-    let worker = reload::Worker::new::<L>(source, desk.clone(), hub.clone(), watcher);
+    let worker = reload::Worker::new::<L>(source, common, desk.clone(), hub.clone(), watcher);
     tokio::spawn(worker.run(requests));
     let site = admin::Site::new(desk, reloads, hub, readiness, extra, upgrades);
     admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases)))

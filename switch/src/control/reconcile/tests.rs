@@ -6,6 +6,7 @@ use super::*;
 use crate::control::testing;
 use crate::endpoint::Health;
 use crate::metrics::Hub;
+use crate::shared::tickets::TicketKeys;
 use crate::snapshot::{ListenerSettings, Snapshot};
 
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ struct Fake {
 impl Listeners for Fake {
     type Prepared = ();
 
-    fn tls(_: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String> {
+    fn tls(_: &TlsFiles, _: &Arc<TicketKeys>) -> Result<Arc<rustls::ServerConfig>, String> {
         Err("no TLS here".to_owned())
     }
 
