@@ -130,6 +130,7 @@ impl Daemon {
             events: sender,
             metrics: &hub,
             access_log: access_log.as_ref(),
+            quotas: common.quotas.clone(),
             max_connections: policy.process.max_connections,
             max_buffers: policy.process.max_buffers,
         };

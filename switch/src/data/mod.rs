@@ -8,7 +8,6 @@ pub mod l4;
 pub mod l7;
 pub mod listener;
 pub mod proxy_protocol;
-mod quota;
 mod sockets;
 mod stream;
 mod timer;
@@ -32,6 +31,7 @@ use self::worker::{Command, Connections, Parts};
 use crate::access_log::AccessLog;
 use crate::event;
 use crate::metrics::Hub;
+use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotSource};
 
 /// What all workers are given.
@@ -45,6 +45,8 @@ pub struct Shared<'a> {
     pub metrics: &'a Hub,
     /// The access log, if there is one.
     pub access_log: Option<&'a AccessLog>,
+    /// How far clients have used up their rates.
+    pub quotas: Arc<Quotas>,
     /// Client connections at most.
     pub max_connections: usize,
     /// Bytes of buffers at most.
@@ -80,7 +82,10 @@ impl Plane {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(workers: usize, shared: &Shared<'_>) -> io::Result<Self> {
-        let connections = Arc::new(Connections::new(shared.max_connections));
+        let connections = Arc::new(Connections::new(
+            shared.max_connections,
+            shared.quotas.clone(),
+        ));
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         let max_buffers = shared.max_buffers / workers.max(1);
         for index in 0..workers.max(1) {
@@ -161,7 +166,9 @@ impl Plane {
 
     /// Accepts on the prepared sockets and closes those that are wanted no more. Connections that
     /// were accepted go on.
-    pub fn commit(&self, prepared: Prepared) {
+    pub fn commit(&self, mut prepared: Prepared) {
+        let limited = std::mem::take(&mut prepared.limited);
+        self.connections.quotas.set_limited(limited);
         let orders = lock(&self.sockets).commit(prepared);
         match lock(&self.held_back).as_mut() {
             Some(held_back) => held_back.extend(orders),

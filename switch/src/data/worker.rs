@@ -16,7 +16,6 @@ use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 
 use super::accept;
-use super::quota::Quota;
 use super::timer::Timer;
 use super::upstream::Pools;
 use crate::access_log::LogWriter;
@@ -24,6 +23,7 @@ use crate::balance::Tried;
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
+use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotReader};
 use crate::{endpoint::Endpoint, sys::local_task};
 
@@ -91,7 +91,7 @@ pub struct Connections {
     /// Connections by listener, and by listener and client, where such a limit is set.
     places: Mutex<HashMap<Key, usize>>,
     /// Requests by client, where such a limit is set.
-    pub quota: Quota,
+    pub quotas: Arc<Quotas>,
 }
 
 type Key = (u32, Option<IpAddr>);
@@ -107,12 +107,12 @@ pub enum Full {
 
 impl Connections {
     /// None yet.
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, quotas: Arc<Quotas>) -> Self {
         Self {
             count: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
             places: Mutex::default(),
-            quota: Quota::default(),
+            quotas,
         }
     }
 

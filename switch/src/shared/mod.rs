@@ -1,10 +1,12 @@
 //! What the switches of a contact group share, so that a takeover changes nothing for clients.
 //! The data plane uses it, the control plane exchanges it with the other switches.
 
+pub mod quotas;
 pub mod tickets;
 
 use std::sync::Arc;
 
+use quotas::Quotas;
 use tickets::TicketKeys;
 
 /// All of it: one for the whole process.
@@ -12,6 +14,8 @@ use tickets::TicketKeys;
 pub struct InCommon {
     /// Keys of TLS session tickets.
     pub tickets: Arc<TicketKeys>,
+    /// How far clients have used up their rates.
+    pub quotas: Arc<Quotas>,
 }
 
 impl InCommon {
@@ -19,6 +23,7 @@ impl InCommon {
     pub fn new() -> Self {
         Self {
             tickets: TicketKeys::new(),
+            quotas: Arc::default(),
         }
     }
 }

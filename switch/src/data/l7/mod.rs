@@ -139,8 +139,8 @@ async fn answer<'a, C: Client>(
     }
     record.client = forward::client_of(request, scene.conn.peer, &listener.trusted);
     if let Some(rate) = listener.limits.requests_per_client {
-        let quota = &scene.worker.connections.quota;
-        if !quota.take(scene.listener.id, record.client, rate, record.began()) {
+        let quotas = &scene.worker.connections.quotas;
+        if !quotas.take(scene.listener.id, record.client, rate, record.began()) {
             return Err(Reason::Limit);
         }
     }
