@@ -1,11 +1,13 @@
 //! The data plane as the control plane sees it.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use crate::control::Listeners;
 use crate::data::{self, Drain, Plane};
+use crate::pulse::Pulses;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
 
@@ -70,5 +72,10 @@ impl Listeners for Slot {
 
     fn addresses(&self) -> Vec<(String, BindAddr)> {
         self.with(Plane::addresses).unwrap_or_default()
+    }
+
+    fn pulses(&self) -> Arc<Pulses> {
+        let none = || Pulses::new(0, Instant::now());
+        self.with(Plane::pulses).unwrap_or_else(none)
     }
 }

@@ -32,6 +32,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
 use crate::event::Event;
+use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
@@ -73,6 +74,9 @@ pub trait Listeners: Send + Sync + 'static {
 
     /// Every address that is listened on, with the listener's name.
     fn addresses(&self) -> Vec<(String, BindAddr)>;
+
+    /// Whether the workers turn; without workers nothing is delayed.
+    fn pulses(&self) -> Arc<Pulses>;
 }
 
 /// What the control plane starts with.

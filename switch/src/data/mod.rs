@@ -16,7 +16,7 @@ mod upstream;
 mod worker;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,7 @@ use self::worker::{Command, Connections, Parts};
 use crate::access_log::AccessLog;
 use crate::event;
 use crate::metrics::Hub;
+use crate::pulse::Pulses;
 use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotSource};
 
@@ -62,6 +63,8 @@ pub struct Plane {
     /// What workers are to be told once the plane begins; `None` when it has.
     held_back: Mutex<Option<Vec<Order>>>,
     connections: Arc<Connections>,
+    /// Of workers that mark the time.
+    pulses: OnceLock<Arc<Pulses>>,
 }
 
 /// How a plane ends.
@@ -121,6 +124,7 @@ impl Plane {
             threads: Mutex::new(threads),
             held_back: Mutex::new(Some(Vec::new())),
             connections,
+            pulses: OnceLock::new(),
         })
     }
 
@@ -198,6 +202,19 @@ impl Plane {
             .all(|thread| !thread.is_finished())
     }
 
+    /// Whether the workers turn. They mark the time from the first call on: without one, idle
+    /// workers sleep.
+    pub fn pulses(&self) -> Arc<Pulses> {
+        let begin = || {
+            let pulses = Pulses::new(self.workers.len(), Instant::now());
+            for worker in 0..self.workers.len() {
+                self.tell((worker, Command::Beat(pulses.pulse(worker))));
+            }
+            pulses
+        };
+        self.pulses.get_or_init(begin).clone()
+    }
+
     /// Stops accepting, tells clients to leave and waits until they have left or the limit is
     /// over; then what is left is cut. Resolves to the connections that were cut.
     pub fn drain(self, how: Drain) -> usize {
@@ -232,3 +249,6 @@ impl Plane {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ use crate::balance::Tried;
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
+use crate::pulse::{BEAT, Pulse};
 use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotReader};
 use crate::{endpoint::Endpoint, sys::local_task};
@@ -47,6 +48,11 @@ pub enum Command {
         /// The socket's name among the plane's sockets.
         key: u64,
     },
+    /// Mark the time regularly.
+    Beat(Pulse),
+    /// Turn no more for so long.
+    #[cfg(test)]
+    Hang(Duration),
     /// Stop accepting, tell clients to leave, end when the last one left.
     Drain {
         /// For connections that wait for a request; see [`Worker::idle_limit`].
@@ -327,6 +333,7 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
     local_task::spawn(async move { timer.run().await });
     local_task::spawn(housekeeping(worker.clone()));
     let mut accepting: Vec<(u64, tokio::sync::oneshot::Sender<()>)> = Vec::new();
+    let mut beats = Vec::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen {
@@ -339,6 +346,13 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
                 worker.listening.set(worker.listening.get() + 1);
                 local_task::spawn(accept::accept(worker.clone(), listener, socket, stopped));
             }
+            Command::Beat(pulse) => {
+                let pulse = Rc::new(pulse);
+                local_task::spawn(beat(pulse.clone()));
+                beats.push(pulse);
+            }
+            #[cfg(test)]
+            Command::Hang(time) => std::thread::sleep(time),
             Command::Close { key } => accepting.retain(|(open, _)| *open != key),
             Command::Drain { grace } => {
                 accepting.clear();
@@ -360,6 +374,14 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
     }
     if let Some(log) = &worker.log {
         log.flush();
+    }
+    beats.iter().for_each(|pulse| pulse.retire());
+}
+
+async fn beat(pulse: Rc<Pulse>) {
+    loop {
+        pulse.mark(Instant::now());
+        tokio::time::sleep(BEAT).await;
     }
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::control::testing;
 use crate::endpoint::Health;
 use crate::metrics::Hub;
+use crate::pulse::Pulses;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::{ListenerSettings, Snapshot};
 
@@ -38,6 +39,10 @@ impl Listeners for Fake {
 
     fn addresses(&self) -> Vec<(String, BindAddr)> {
         Vec::new()
+    }
+
+    fn pulses(&self) -> Arc<Pulses> {
+        Pulses::new(0, Instant::now())
     }
 }
 
