@@ -1,7 +1,7 @@
 //! The data plane as the control plane sees it.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
 
@@ -72,6 +72,10 @@ impl Listeners for Slot {
 
     fn addresses(&self) -> Vec<(String, BindAddr)> {
         self.with(Plane::addresses).unwrap_or_default()
+    }
+
+    fn ask_to_leave(&self, grace: Duration) {
+        self.with(|plane| plane.ask_to_leave(grace));
     }
 
     fn pulses(&self) -> Arc<Pulses> {

@@ -75,6 +75,11 @@ pub trait Listeners: Send + Sync + 'static {
     /// Every address that is listened on, with the listener's name.
     fn addresses(&self) -> Vec<(String, BindAddr)>;
 
+    /// Asks the clients of all connections that are open now to leave, and goes on for new ones:
+    /// their next responses are their last, those that wait for a request are closed after the
+    /// grace. TCP connections and tunnels go on.
+    fn ask_to_leave(&self, grace: Duration);
+
     /// Whether the workers turn; without workers nothing is delayed.
     fn pulses(&self) -> Arc<Pulses>;
 }

@@ -202,6 +202,15 @@ impl Plane {
             .all(|thread| !thread.is_finished())
     }
 
+    /// Asks the clients of all connections that are open now to leave, and goes on for new ones:
+    /// their next responses are their last, and those that wait for a request are closed after
+    /// the grace. TCP connections and tunnels go on.
+    pub fn ask_to_leave(&self, grace: Duration) {
+        for worker in 0..self.workers.len() {
+            self.tell((worker, Command::AskToLeave { grace }));
+        }
+    }
+
     /// Whether the workers turn. They mark the time from the first call on: without one, idle
     /// workers sleep.
     pub fn pulses(&self) -> Arc<Pulses> {

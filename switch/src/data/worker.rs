@@ -31,6 +31,9 @@ use crate::{endpoint::Endpoint, sys::local_task};
 /// How often unused upstream connections are looked through and log lines are written out.
 const SWEEP: Duration = Duration::from_millis(250);
 
+/// All clients are asked to leave, whenever they came.
+const DRAINS: u64 = u64::MAX;
+
 /// What the plane tells its workers.
 #[derive(Debug)]
 pub enum Command {
@@ -53,6 +56,11 @@ pub enum Command {
     /// Turn no more for so long.
     #[cfg(test)]
     Hang(Duration),
+    /// Tell the clients that there are now to leave, and go on for others.
+    AskToLeave {
+        /// For connections that wait for a request; see [`Worker::idle_limit`].
+        grace: Duration,
+    },
     /// Stop accepting, tell clients to leave, end when the last one left.
     Drain {
         /// For connections that wait for a request; see [`Worker::idle_limit`].
@@ -83,7 +91,8 @@ pub struct Worker {
     pub listening: Cell<usize>,
     grace: Cell<Duration>,
     max_buffers: usize,
-    draining: watch::Sender<bool>,
+    /// How often clients were asked to leave; [`DRAINS`] in the end.
+    asked: watch::Sender<u64>,
     entropy: Cell<u64>,
     cursors: RefCell<Vec<u64>>,
     index: usize,
@@ -245,7 +254,7 @@ impl Worker {
             listening: Cell::new(0),
             grace: Cell::new(Duration::MAX),
             max_buffers: parts.max_buffers,
-            draining: watch::Sender::new(false),
+            asked: watch::Sender::new(0),
             entropy: Cell::new(seed),
             cursors: RefCell::default(),
             index: parts.index,
@@ -293,23 +302,48 @@ impl Worker {
         super::buffer::lent() > self.max_buffers
     }
 
-    /// Whether clients are told to leave.
+    /// Whether the worker is about to end.
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.asked.borrow() == DRAINS
+    }
+
+    /// How often clients have been asked to leave so far: a connection that comes now is asked only
+    /// by what follows.
+    pub fn asked(&self) -> u64 {
+        // Who comes while the worker drains leaves again.
+        (*self.asked.borrow()).min(DRAINS - 1)
+    }
+
+    /// Whether clients have been asked to leave since it was [`Worker::asked`] so often.
+    pub fn must_leave(&self, asked: u64) -> bool {
+        *self.asked.borrow() > asked
     }
 
     /// How long a connection may wait for a request where the listener allows `idle`.
     ///
-    /// A worker that drains does not close idle connections at once: a request may be on its way,
-    /// and would meet a reset. One that comes within the grace is answered with `Connection:
-    /// close`, so that no connection becomes idle again (RFC 9112 9.6).
-    pub fn idle_limit(&self, idle: Duration) -> Duration {
-        idle.min(self.grace.get())
+    /// One whose client must leave is not closed at once: a request may be on its way, and would
+    /// meet a reset. One that comes within the grace is answered with `Connection: close`, so that
+    /// no connection becomes idle again (RFC 9112 9.6).
+    pub fn idle_limit(&self, idle: Duration, asked: u64) -> Duration {
+        match self.must_leave(asked) {
+            true => idle.min(self.grace.get()),
+            false => idle,
+        }
     }
 
-    /// To wait for the draining.
-    pub fn drain_signal(&self) -> watch::Receiver<bool> {
-        self.draining.subscribe()
+    /// Resolves once the client must leave.
+    pub fn leave_signal(&self, asked: u64) -> impl Future<Output = ()> + use<> {
+        let mut now = self.asked.subscribe();
+        async move {
+            // The sender lives as long as the worker.
+            let _ = now.wait_for(|now| *now > asked).await;
+        }
+    }
+
+    fn ask_to_leave(&self, asked: u64, grace: Duration) {
+        self.grace.set(grace);
+        self.asked.send_replace(asked);
+        self.timer.hasten_idle(Instant::now(), grace);
     }
 }
 
@@ -354,11 +388,10 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
             #[cfg(test)]
             Command::Hang(time) => std::thread::sleep(time),
             Command::Close { key } => accepting.retain(|(open, _)| *open != key),
+            Command::AskToLeave { grace } => worker.ask_to_leave(worker.asked() + 1, grace),
             Command::Drain { grace } => {
                 accepting.clear();
-                worker.grace.set(grace);
-                worker.draining.send_replace(true);
-                worker.timer.hasten_idle(Instant::now(), grace);
+                worker.ask_to_leave(DRAINS, grace);
                 worker.upstreams.clear();
                 break;
             }

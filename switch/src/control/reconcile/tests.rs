@@ -41,6 +41,8 @@ impl Listeners for Fake {
         Vec::new()
     }
 
+    fn ask_to_leave(&self, _: Duration) {}
+
     fn pulses(&self) -> Arc<Pulses> {
         Pulses::new(0, Instant::now())
     }
