@@ -23,6 +23,7 @@ pub mod upgrade;
 pub mod watch;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -79,6 +80,11 @@ pub trait Listeners: Send + Sync + 'static {
     /// their next responses are their last, those that wait for a request are closed after the
     /// grace. TCP connections and tunnels go on.
     fn ask_to_leave(&self, grace: Duration);
+
+    /// Client connections to these addresses of this host, also those of an earlier process; a
+    /// connection counts until its last bytes are acknowledged. Tens of milliseconds where there
+    /// are 100 000: not for a thread that must not wait.
+    fn connections_at(&self, addresses: &[IpAddr]) -> usize;
 
     /// Whether the workers turn; without workers nothing is delayed.
     fn pulses(&self) -> Arc<Pulses>;

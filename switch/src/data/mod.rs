@@ -3,6 +3,7 @@
 
 mod accept;
 mod buffer;
+mod census;
 mod guard;
 pub mod l4;
 pub mod l7;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use pointsman_config::policy::BindAddr;
 use tokio::sync::mpsc;
 
+pub use self::census::Census;
 pub use self::guard::is_guarded;
 pub use self::listener::{BindError, Inherited, Origin};
 pub use self::sockets::Prepared;

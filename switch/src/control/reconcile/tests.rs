@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
@@ -42,6 +43,10 @@ impl Listeners for Fake {
     }
 
     fn ask_to_leave(&self, _: Duration) {}
+
+    fn connections_at(&self, _: &[IpAddr]) -> usize {
+        0
+    }
 
     fn pulses(&self) -> Arc<Pulses> {
         Pulses::new(0, Instant::now())
