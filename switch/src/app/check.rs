@@ -6,6 +6,7 @@ use super::plane::Slot;
 use super::{Exit, NO_FILE, output, policy_file};
 use crate::args::{Check, Format};
 use crate::control::Listeners as _;
+use crate::shared::tickets::TicketKeys;
 
 pub(super) fn run(check: Check) -> Exit {
     let Some(file) = policy_file(check.file) else {
@@ -36,12 +37,13 @@ pub(super) fn run(check: Check) -> Exit {
 
 /// Where a policy is checked, its certificates need not be: it is right without them.
 fn tell_of_certificates(policy: &Policy) {
+    let tickets = TicketKeys::new();
     for files in policy
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref())
     {
-        if let Err(error) = Slot::tls(files) {
+        if let Err(error) = Slot::tls(files, &tickets) {
             output::message(&format!("warning: this machine could not run it: {error}"));
         }
     }

@@ -16,6 +16,7 @@ use crate::control::{Control, Listeners as _, Setup};
 use crate::data::{Drain, Inherited, Origin, Plane, Shared};
 use crate::event;
 use crate::metrics::{Hub, Watched};
+use crate::shared::InCommon;
 
 /// Label combinations that each metric shows at most.
 const MAX_SERIES: usize = 10_000;
@@ -115,7 +116,8 @@ impl Daemon {
             upgrades,
             mut inheritance,
         } = options;
-        let loaded = source.load::<Slot>().map_err(StartError::Policy)?;
+        let common = InCommon::new();
+        let loaded = source.load::<Slot>(&common).map_err(StartError::Policy)?;
         let hub = Hub::new(MAX_SERIES);
         let access_log = open_log(&loaded.policy, &hub)?;
         let mut state = State::new(loaded, hub.clone());
@@ -128,6 +130,7 @@ impl Daemon {
             events: sender,
             metrics: &hub,
             access_log: access_log.as_ref(),
+            quotas: common.quotas.clone(),
             max_connections: policy.process.max_connections,
             max_buffers: policy.process.max_buffers,
         };
@@ -146,6 +149,7 @@ impl Daemon {
             source,
             watch,
             listeners: plane.clone(),
+            common,
             events,
             admin,
             extra,

@@ -1,20 +1,31 @@
 //! The data plane as the control plane sees it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use crate::control::Listeners;
-use crate::data::{self, Drain, Plane};
+use crate::data::{self, Census, Drain, Plane};
+use crate::pulse::Pulses;
+use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
 
 /// The data plane until it drains.
 #[derive(Debug)]
-pub(super) struct Slot(RwLock<Option<Plane>>);
+pub(super) struct Slot {
+    plane: RwLock<Option<Plane>>,
+    /// It goes on while the plane drains.
+    census: Census,
+}
 
 impl Slot {
     pub(super) fn new(plane: Plane) -> Self {
-        Self(RwLock::new(Some(plane)))
+        Self {
+            plane: RwLock::new(Some(plane)),
+            census: Census::default(),
+        }
     }
 
     /// Whether every worker still runs. A plane that drains is whole.
@@ -26,7 +37,7 @@ impl Slot {
     /// back how many connections were cut.
     pub(super) fn drain(&self, how: Drain) -> usize {
         let plane = self
-            .0
+            .plane
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
@@ -34,7 +45,7 @@ impl Slot {
     }
 
     pub(super) fn with<R>(&self, f: impl FnOnce(&Plane) -> R) -> Option<R> {
-        self.0
+        self.plane
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
@@ -45,8 +56,11 @@ impl Slot {
 impl Listeners for Slot {
     type Prepared = data::Prepared;
 
-    fn tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String> {
-        data::tls::server_config(files).map_err(|error| error.to_string())
+    fn tls(
+        files: &TlsFiles,
+        tickets: &Arc<TicketKeys>,
+    ) -> Result<Arc<rustls::ServerConfig>, String> {
+        data::tls::server_config(files, tickets).map_err(|error| error.to_string())
     }
 
     fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<data::Prepared, String> {
@@ -58,6 +72,8 @@ impl Listeners for Slot {
 
     fn commit(&self, prepared: data::Prepared) {
         self.with(|plane| plane.commit(prepared));
+        self.census
+            .listens(self.addresses().into_iter().map(|(_, address)| address));
     }
 
     fn set_max_connections(&self, limit: usize) {
@@ -66,5 +82,18 @@ impl Listeners for Slot {
 
     fn addresses(&self) -> Vec<(String, BindAddr)> {
         self.with(Plane::addresses).unwrap_or_default()
+    }
+
+    fn ask_to_leave(&self, grace: Duration) {
+        self.with(|plane| plane.ask_to_leave(grace));
+    }
+
+    fn connections_at(&self, addresses: &[IpAddr]) -> usize {
+        self.census.connections_at(addresses)
+    }
+
+    fn pulses(&self) -> Arc<Pulses> {
+        let none = || Pulses::new(0, Instant::now());
+        self.with(Plane::pulses).unwrap_or_else(none)
     }
 }

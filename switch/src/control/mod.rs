@@ -23,6 +23,7 @@ pub mod upgrade;
 pub mod watch;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +33,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
 use crate::event::Event;
+use crate::pulse::Pulses;
+use crate::shared::InCommon;
+use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
 use contact::desk::ContactParts;
 use readiness::Readiness;
@@ -48,11 +52,14 @@ pub trait Listeners: Send + Sync + 'static {
     /// Sockets that are open and not yet in use.
     type Prepared: Send;
 
-    /// What terminates TLS with these files.
+    /// What terminates TLS with these files and makes session tickets with these keys.
     ///
     /// # Errors
     /// Why the files cannot be used, in words for the operator.
-    fn tls(files: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String>;
+    fn tls(
+        files: &TlsFiles,
+        tickets: &Arc<TicketKeys>,
+    ) -> Result<Arc<rustls::ServerConfig>, String>;
 
     /// Opens the sockets that are wanted and not there yet. Nothing changes until
     /// [`Listeners::commit`].
@@ -69,6 +76,19 @@ pub trait Listeners: Send + Sync + 'static {
 
     /// Every address that is listened on, with the listener's name.
     fn addresses(&self) -> Vec<(String, BindAddr)>;
+
+    /// Asks the clients of all connections that are open now to leave, and goes on for new ones:
+    /// their next responses are their last, those that wait for a request are closed after the
+    /// grace. TCP connections and tunnels go on.
+    fn ask_to_leave(&self, grace: Duration);
+
+    /// Client connections to these addresses of this host, also those of an earlier process; a
+    /// connection counts until its last bytes are acknowledged. Tens of milliseconds where there
+    /// are 100 000: not for a thread that must not wait.
+    fn connections_at(&self, addresses: &[IpAddr]) -> usize;
+
+    /// Whether the workers turn; without workers nothing is delayed.
+    fn pulses(&self) -> Arc<Pulses>;
 }
 
 /// What the control plane starts with.
@@ -82,6 +102,8 @@ pub struct Setup<L> {
     pub watch: bool,
     /// The data plane.
     pub listeners: Arc<L>,
+    /// What the data plane uses and other switches are told of.
+    pub common: InCommon,
     /// The data plane's events.
     pub events: mpsc::Receiver<Event>,
     /// The admin interface's socket.
@@ -204,6 +226,7 @@ fn spawn_all<L: Listeners>(
         source,
         watch,
         listeners,
+        common,
         events,
         admin,
         extra,
@@ -230,7 +253,7 @@ fn spawn_all<L: Listeners>(
     } else {
         None
     };
-    let worker = reload::Worker::new::<L>(source, desk.clone(), hub.clone(), watcher);
+    let worker = reload::Worker::new::<L>(source, common, desk.clone(), hub.clone(), watcher);
     tokio::spawn(worker.run(requests));
     let site = admin::Site::new(desk, reloads, hub, readiness, extra, upgrades, orders);
     admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases)))

@@ -12,6 +12,7 @@ use super::reconcile::Desk;
 use super::source::{Loaded, Refused, Source};
 use super::watch::Watcher;
 use crate::metrics::Hub;
+use crate::shared::InCommon;
 
 /// Requests that may wait; they are all served by one reload.
 const CAPACITY: usize = 64;
@@ -107,7 +108,8 @@ pub fn channel() -> (Reloads, Inbox) {
 #[derive(Debug)]
 pub struct Worker {
     source: Source,
-    load: fn(&Source) -> Result<Loaded, Refused>,
+    load: fn(&Source, &InCommon) -> Result<Loaded, Refused>,
+    common: InCommon,
     desk: Desk,
     hub: Arc<Hub>,
     watcher: Option<Watcher>,
@@ -117,6 +119,7 @@ impl Worker {
     /// Reads from `source`, hands over at `desk`; `watcher` is told of files that were added.
     pub fn new<L: Listeners>(
         source: Source,
+        common: InCommon,
         desk: Desk,
         hub: Arc<Hub>,
         watcher: Option<Watcher>,
@@ -124,6 +127,7 @@ impl Worker {
         Self {
             source,
             load: Source::load::<L>,
+            common,
             desk,
             hub,
             watcher,
@@ -170,8 +174,8 @@ impl Worker {
     }
 
     async fn replace(&mut self) -> Outcome {
-        let (load, source) = (self.load, self.source.clone());
-        let loaded = tokio::task::spawn_blocking(move || load(&source));
+        let (load, source, common) = (self.load, self.source.clone(), self.common.clone());
+        let loaded = tokio::task::spawn_blocking(move || load(&source, &common));
         let loaded = loaded.await.map_err(|_| Refused::Ending)??;
         if let Some(watcher) = &mut self.watcher {
             watcher.follow(&loaded.sources());

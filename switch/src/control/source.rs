@@ -10,6 +10,7 @@ use pointsman_config::report::Report;
 
 use super::Listeners;
 use super::watch::Sources;
+use crate::shared::InCommon;
 use crate::snapshot::TlsConfigs;
 
 /// Where policies come from.
@@ -39,7 +40,7 @@ impl Source {
     ///
     /// # Errors
     /// Everything that is wrong with the policy, or the first certificate that cannot be used.
-    pub fn load<L: Listeners>(&self) -> Result<Loaded, Refused> {
+    pub fn load<L: Listeners>(&self, common: &InCommon) -> Result<Loaded, Refused> {
         let policy = match self {
             Self::File(path) => Policy::from_path(path),
             Self::Simple { listen, backends } => Policy::simple(listen, backends),
@@ -53,7 +54,7 @@ impl Source {
         {
             if !tls.contains_key(files) {
                 let digest = digest(files);
-                let config = L::tls(files).map_err(Refused::Tls)?;
+                let config = L::tls(files, &common.tickets).map_err(Refused::Tls)?;
                 tls.insert(files.clone(), Certificate { digest, config });
             }
         }
@@ -75,7 +76,7 @@ pub struct Loaded {
 
 impl Loaded {
     /// Takes over from `previous` what terminates TLS with files whose content has not changed:
-    /// its session tickets stay good.
+    /// its listeners stay the same, and sessions of clients without tickets stay good.
     pub fn keep(&mut self, previous: &HashMap<TlsFiles, Certificate>) {
         for (files, certificate) in &mut self.tls {
             match previous.get(files) {

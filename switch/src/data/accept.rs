@@ -150,11 +150,11 @@ fn admit(worker: &Rc<Worker>, id: u32, (stream, peer): Accepted) {
         Ok(place) => place,
         Err(full) => return worker.shard.connection_refused(id, full == Full::Process),
     };
-    let held = Held::new(worker, id, place);
+    let (held, asked) = (Held::new(worker, id, place), worker.asked());
     let worker = worker.clone();
     local_task::spawn(guard(async move {
         let _held = held;
-        serve(worker, listener, stream, peer).await;
+        serve(worker, listener, stream, peer, asked).await;
     }));
 }
 
@@ -184,7 +184,13 @@ impl Drop for Held {
     }
 }
 
-async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stream, peer: IpAddr) {
+async fn serve(
+    worker: Rc<Worker>,
+    listener: Arc<ListenerSettings>,
+    stream: Stream,
+    peer: IpAddr,
+    asked: u64,
+) {
     let Some(peer) = introduced(&worker, &listener, &stream, peer).await else {
         return;
     };
@@ -203,6 +209,7 @@ async fn serve(worker: Rc<Worker>, listener: Arc<ListenerSettings>, stream: Stre
         peer,
         peer_text: peer.to_string(),
         scheme: stream.scheme(),
+        asked,
         listener,
     };
     http(worker, conn, stream).await;
@@ -315,7 +322,7 @@ async fn is_h2(
     input: &mut Buffer,
 ) -> Option<bool> {
     let alarm = worker.timer.alarm();
-    let limit = worker.idle_limit(conn.listener.policy.timeouts.idle);
+    let limit = worker.idle_limit(conn.listener.policy.timeouts.idle, conn.asked);
     alarm.set_idle(Instant::now(), limit);
     let known = poll_fn(|cx| {
         loop {

@@ -3,12 +3,12 @@
 
 mod accept;
 mod buffer;
+mod census;
 mod guard;
 pub mod l4;
 pub mod l7;
 pub mod listener;
 pub mod proxy_protocol;
-mod quota;
 mod sockets;
 mod stream;
 mod timer;
@@ -17,13 +17,14 @@ mod upstream;
 mod worker;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pointsman_config::policy::BindAddr;
 use tokio::sync::mpsc;
 
+pub use self::census::Census;
 pub use self::guard::is_guarded;
 pub use self::listener::{BindError, Inherited, Origin};
 pub use self::sockets::Prepared;
@@ -32,6 +33,8 @@ use self::worker::{Command, Connections, Parts};
 use crate::access_log::AccessLog;
 use crate::event;
 use crate::metrics::Hub;
+use crate::pulse::Pulses;
+use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotSource};
 
 /// What all workers are given.
@@ -45,6 +48,8 @@ pub struct Shared<'a> {
     pub metrics: &'a Hub,
     /// The access log, if there is one.
     pub access_log: Option<&'a AccessLog>,
+    /// How far clients have used up their rates.
+    pub quotas: Arc<Quotas>,
     /// Client connections at most.
     pub max_connections: usize,
     /// Bytes of buffers at most.
@@ -60,6 +65,8 @@ pub struct Plane {
     /// What workers are to be told once the plane begins; `None` when it has.
     held_back: Mutex<Option<Vec<Order>>>,
     connections: Arc<Connections>,
+    /// Of workers that mark the time.
+    pulses: OnceLock<Arc<Pulses>>,
 }
 
 /// How a plane ends.
@@ -80,7 +87,10 @@ impl Plane {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(workers: usize, shared: &Shared<'_>) -> io::Result<Self> {
-        let connections = Arc::new(Connections::new(shared.max_connections));
+        let connections = Arc::new(Connections::new(
+            shared.max_connections,
+            shared.quotas.clone(),
+        ));
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         let max_buffers = shared.max_buffers / workers.max(1);
         for index in 0..workers.max(1) {
@@ -116,6 +126,7 @@ impl Plane {
             threads: Mutex::new(threads),
             held_back: Mutex::new(Some(Vec::new())),
             connections,
+            pulses: OnceLock::new(),
         })
     }
 
@@ -161,7 +172,9 @@ impl Plane {
 
     /// Accepts on the prepared sockets and closes those that are wanted no more. Connections that
     /// were accepted go on.
-    pub fn commit(&self, prepared: Prepared) {
+    pub fn commit(&self, mut prepared: Prepared) {
+        let limited = std::mem::take(&mut prepared.limited);
+        self.connections.quotas.set_limited(limited);
         let orders = lock(&self.sockets).commit(prepared);
         match lock(&self.held_back).as_mut() {
             Some(held_back) => held_back.extend(orders),
@@ -189,6 +202,28 @@ impl Plane {
         lock(&self.threads)
             .iter()
             .all(|thread| !thread.is_finished())
+    }
+
+    /// Asks the clients of all connections that are open now to leave, and goes on for new ones:
+    /// their next responses are their last, and those that wait for a request are closed after
+    /// the grace. TCP connections and tunnels go on.
+    pub fn ask_to_leave(&self, grace: Duration) {
+        for worker in 0..self.workers.len() {
+            self.tell((worker, Command::AskToLeave { grace }));
+        }
+    }
+
+    /// Whether the workers turn. They mark the time from the first call on: without one, idle
+    /// workers sleep.
+    pub fn pulses(&self) -> Arc<Pulses> {
+        let begin = || {
+            let pulses = Pulses::new(self.workers.len(), Instant::now());
+            for worker in 0..self.workers.len() {
+                self.tell((worker, Command::Beat(pulses.pulse(worker))));
+            }
+            pulses
+        };
+        self.pulses.get_or_init(begin).clone()
     }
 
     /// Stops accepting, tells clients to leave and waits until they have left or the limit is
@@ -225,3 +260,6 @@ impl Plane {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use socket2::Socket;
 
 use super::listener::{self, BindError, Inherited, Origin};
 use super::worker::Command;
+use crate::shared::quotas::Limited;
 use crate::snapshot::ListenerSettings;
 use crate::sys::SocketFile;
 
@@ -42,6 +43,8 @@ pub struct Prepared {
     wanted: Vec<Place>,
     /// What of it is new.
     new: Vec<New>,
+    /// The listeners among them that limit how often a client may ask.
+    pub limited: Vec<Limited>,
 }
 
 #[derive(Debug)]
@@ -103,7 +106,11 @@ impl Sockets {
                 });
             }
         }
-        Ok(Prepared { wanted, new })
+        Ok(Prepared {
+            wanted,
+            new,
+            limited: limited(listeners),
+        })
     }
 
     fn adopted(&self, listener: &str, addr: &BindAddr) -> io::Result<Vec<Socket>> {
@@ -240,6 +247,17 @@ impl Sockets {
             }
         }
     }
+}
+
+fn limited(listeners: &[Arc<ListenerSettings>]) -> Vec<Limited> {
+    let limited = listeners.iter().filter_map(|settings| {
+        Some(Limited {
+            id: settings.id,
+            name: settings.policy.name.clone(),
+            rate: settings.policy.limits.requests_per_client?,
+        })
+    });
+    limited.collect()
 }
 
 fn actual(wanted: &BindAddr, socket: &Socket) -> BindAddr {

@@ -16,7 +16,6 @@ use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 
 use super::accept;
-use super::quota::Quota;
 use super::timer::Timer;
 use super::upstream::Pools;
 use crate::access_log::LogWriter;
@@ -24,11 +23,16 @@ use crate::balance::Tried;
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
+use crate::pulse::{BEAT, Pulse};
+use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotReader};
 use crate::{endpoint::Endpoint, sys::local_task};
 
 /// How often unused upstream connections are looked through and log lines are written out.
 const SWEEP: Duration = Duration::from_millis(250);
+
+/// All clients are asked to leave, whenever they came.
+const DRAINS: u64 = u64::MAX;
 
 /// What the plane tells its workers.
 #[derive(Debug)]
@@ -46,6 +50,16 @@ pub enum Command {
     Close {
         /// The socket's name among the plane's sockets.
         key: u64,
+    },
+    /// Mark the time regularly.
+    Beat(Pulse),
+    /// Turn no more for so long.
+    #[cfg(test)]
+    Hang(Duration),
+    /// Tell the clients that there are now to leave, and go on for others.
+    AskToLeave {
+        /// For connections that wait for a request; see [`Worker::idle_limit`].
+        grace: Duration,
     },
     /// Stop accepting, tell clients to leave, end when the last one left.
     Drain {
@@ -77,7 +91,8 @@ pub struct Worker {
     pub listening: Cell<usize>,
     grace: Cell<Duration>,
     max_buffers: usize,
-    draining: watch::Sender<bool>,
+    /// How often clients were asked to leave; [`DRAINS`] in the end.
+    asked: watch::Sender<u64>,
     entropy: Cell<u64>,
     cursors: RefCell<Vec<u64>>,
     index: usize,
@@ -91,7 +106,7 @@ pub struct Connections {
     /// Connections by listener, and by listener and client, where such a limit is set.
     places: Mutex<HashMap<Key, usize>>,
     /// Requests by client, where such a limit is set.
-    pub quota: Quota,
+    pub quotas: Arc<Quotas>,
 }
 
 type Key = (u32, Option<IpAddr>);
@@ -107,12 +122,12 @@ pub enum Full {
 
 impl Connections {
     /// None yet.
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, quotas: Arc<Quotas>) -> Self {
         Self {
             count: AtomicUsize::new(0),
             limit: AtomicUsize::new(limit),
             places: Mutex::default(),
-            quota: Quota::default(),
+            quotas,
         }
     }
 
@@ -239,7 +254,7 @@ impl Worker {
             listening: Cell::new(0),
             grace: Cell::new(Duration::MAX),
             max_buffers: parts.max_buffers,
-            draining: watch::Sender::new(false),
+            asked: watch::Sender::new(0),
             entropy: Cell::new(seed),
             cursors: RefCell::default(),
             index: parts.index,
@@ -287,23 +302,48 @@ impl Worker {
         super::buffer::lent() > self.max_buffers
     }
 
-    /// Whether clients are told to leave.
+    /// Whether the worker is about to end.
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.asked.borrow() == DRAINS
+    }
+
+    /// How often clients have been asked to leave so far: a connection that comes now is asked only
+    /// by what follows.
+    pub fn asked(&self) -> u64 {
+        // Who comes while the worker drains leaves again.
+        (*self.asked.borrow()).min(DRAINS - 1)
+    }
+
+    /// Whether clients have been asked to leave since it was [`Worker::asked`] so often.
+    pub fn must_leave(&self, asked: u64) -> bool {
+        *self.asked.borrow() > asked
     }
 
     /// How long a connection may wait for a request where the listener allows `idle`.
     ///
-    /// A worker that drains does not close idle connections at once: a request may be on its way,
-    /// and would meet a reset. One that comes within the grace is answered with `Connection:
-    /// close`, so that no connection becomes idle again (RFC 9112 9.6).
-    pub fn idle_limit(&self, idle: Duration) -> Duration {
-        idle.min(self.grace.get())
+    /// One whose client must leave is not closed at once: a request may be on its way, and would
+    /// meet a reset. One that comes within the grace is answered with `Connection: close`, so that
+    /// no connection becomes idle again (RFC 9112 9.6).
+    pub fn idle_limit(&self, idle: Duration, asked: u64) -> Duration {
+        match self.must_leave(asked) {
+            true => idle.min(self.grace.get()),
+            false => idle,
+        }
     }
 
-    /// To wait for the draining.
-    pub fn drain_signal(&self) -> watch::Receiver<bool> {
-        self.draining.subscribe()
+    /// Resolves once the client must leave.
+    pub fn leave_signal(&self, asked: u64) -> impl Future<Output = ()> + use<> {
+        let mut now = self.asked.subscribe();
+        async move {
+            // The sender lives as long as the worker.
+            let _ = now.wait_for(|now| *now > asked).await;
+        }
+    }
+
+    fn ask_to_leave(&self, asked: u64, grace: Duration) {
+        self.grace.set(grace);
+        self.asked.send_replace(asked);
+        self.timer.hasten_idle(Instant::now(), grace);
     }
 }
 
@@ -327,6 +367,7 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
     local_task::spawn(async move { timer.run().await });
     local_task::spawn(housekeeping(worker.clone()));
     let mut accepting: Vec<(u64, tokio::sync::oneshot::Sender<()>)> = Vec::new();
+    let mut beats = Vec::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen {
@@ -339,12 +380,18 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
                 worker.listening.set(worker.listening.get() + 1);
                 local_task::spawn(accept::accept(worker.clone(), listener, socket, stopped));
             }
+            Command::Beat(pulse) => {
+                let pulse = Rc::new(pulse);
+                local_task::spawn(beat(pulse.clone()));
+                beats.push(pulse);
+            }
+            #[cfg(test)]
+            Command::Hang(time) => std::thread::sleep(time),
             Command::Close { key } => accepting.retain(|(open, _)| *open != key),
+            Command::AskToLeave { grace } => worker.ask_to_leave(worker.asked() + 1, grace),
             Command::Drain { grace } => {
                 accepting.clear();
-                worker.grace.set(grace);
-                worker.draining.send_replace(true);
-                worker.timer.hasten_idle(Instant::now(), grace);
+                worker.ask_to_leave(DRAINS, grace);
                 worker.upstreams.clear();
                 break;
             }
@@ -360,6 +407,14 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
     }
     if let Some(log) = &worker.log {
         log.flush();
+    }
+    beats.iter().for_each(|pulse| pulse.retire());
+}
+
+async fn beat(pulse: Rc<Pulse>) {
+    loop {
+        pulse.mark(Instant::now());
+        tokio::time::sleep(BEAT).await;
     }
 }
 

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pointsman_config::policy::{BindAddr, TlsFiles};
@@ -7,6 +8,8 @@ use crate::control::contact::status::ContactEvent;
 use crate::control::testing;
 use crate::endpoint::Health;
 use crate::metrics::Hub;
+use crate::pulse::Pulses;
+use crate::shared::tickets::TicketKeys;
 use crate::snapshot::{ListenerSettings, Snapshot};
 
 #[derive(Debug, Default)]
@@ -18,7 +21,7 @@ struct Fake {
 impl Listeners for Fake {
     type Prepared = ();
 
-    fn tls(_: &TlsFiles) -> Result<Arc<rustls::ServerConfig>, String> {
+    fn tls(_: &TlsFiles, _: &Arc<TicketKeys>) -> Result<Arc<rustls::ServerConfig>, String> {
         Err("no TLS here".to_owned())
     }
 
@@ -38,6 +41,16 @@ impl Listeners for Fake {
 
     fn addresses(&self) -> Vec<(String, BindAddr)> {
         Vec::new()
+    }
+
+    fn ask_to_leave(&self, _: Duration) {}
+
+    fn connections_at(&self, _: &[IpAddr]) -> usize {
+        0
+    }
+
+    fn pulses(&self) -> Arc<Pulses> {
+        Pulses::new(0, Instant::now())
     }
 }
 

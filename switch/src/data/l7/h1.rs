@@ -73,7 +73,7 @@ async fn first_byte(
     stream: &mut Stream,
     input: &mut Buffer,
 ) -> bool {
-    let limit = worker.idle_limit(conn.listener.policy.timeouts.idle);
+    let limit = worker.idle_limit(conn.listener.policy.timeouts.idle, conn.asked);
     alarm.set_idle(Instant::now(), limit);
     let came = poll_fn(|cx| {
         if let Poll::Ready(read) = input.poll_read_from(cx, stream, SMALL) {

@@ -57,6 +57,8 @@ pub struct ConnInfo {
     pub peer_text: String,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// How often clients had been asked to leave when it came: see [`Worker::must_leave`].
+    pub asked: u64,
 }
 
 impl ConnInfo {
@@ -139,8 +141,8 @@ async fn answer<'a, C: Client>(
     }
     record.client = forward::client_of(request, scene.conn.peer, &listener.trusted);
     if let Some(rate) = listener.limits.requests_per_client {
-        let quota = &scene.worker.connections.quota;
-        if !quota.take(scene.listener.id, record.client, rate, record.began()) {
+        let quotas = &scene.worker.connections.quotas;
+        if !quotas.take(scene.listener.id, record.client, rate, record.began()) {
             return Err(Reason::Limit);
         }
     }
@@ -237,5 +239,5 @@ fn must_close<C: Client>(scene: &Scene<'_>, client: &mut C, request: &RequestHea
         );
     // A reload may have taken the listener away since the connection came.
     let orphaned = scene.snapshot.listener(scene.listener.id).is_none();
-    !request.keep_alive || body_left || orphaned || scene.worker.is_draining()
+    !request.keep_alive || body_left || orphaned || scene.worker.must_leave(scene.conn.asked)
 }

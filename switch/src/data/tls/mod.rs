@@ -12,6 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig, sign};
 
+use crate::shared::tickets::TicketKeys;
+
 /// What is offered by ALPN (RFC 7301), the best first.
 pub const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
@@ -19,13 +21,18 @@ pub const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 const SESSIONS: usize = 4096;
 
 /// A server's side of TLS with the certificate and key of `files`: TLS 1.3 and 1.2, session
-/// tickets, HTTP by ALPN, no early data (its requests could be replayed, RFC 8470).
+/// tickets made with `tickets`, HTTP by ALPN, no early data (its requests could be replayed,
+/// RFC 8470).
 ///
 /// # Errors
 /// [`TlsError`] names the file at fault and what can be done about it.
-pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn server_config(
+    files: &TlsFiles,
+    tickets: &Arc<TicketKeys>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let certified = certified_key(files, &provider)?;
+    let ticketer = tickets.ticketer(&certified.cert);
     let of_cert = |fault| TlsError {
         file: files.cert.clone(),
         fault,
@@ -37,8 +44,7 @@ pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .with_cert_resolver(Arc::new(sign::SingleCertAndKey::from(certified)));
     config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);
-    config.ticketer =
-        aws_lc_rs::Ticketer::new().map_err(|error| of_cert(Fault::Unusable(error)))?;
+    config.ticketer = ticketer;
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
 }

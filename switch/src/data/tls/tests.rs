@@ -1,11 +1,13 @@
 use std::fs;
 use std::io::{Read, Write};
+use std::time::SystemTime;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, version};
 use tempfile::TempDir;
 
 use super::*;
+use crate::shared::tickets;
 
 struct Pair {
     folder: TempDir,
@@ -40,21 +42,27 @@ impl Pair {
     }
 
     fn error(&self) -> TlsError {
-        server_config(&self.files()).expect_err("a fault")
+        server_config(&self.files(), &TicketKeys::new()).expect_err("a fault")
     }
 
     fn client(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.cert.der().clone()).expect("a certificate");
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_protocol_versions(versions)
-                .expect("versions")
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
-        config
+        client(versions, roots)
     }
+}
+
+fn client(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    roots: RootCertStore,
+) -> ClientConfig {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    config
 }
 
 fn shake_hands(
@@ -81,7 +89,7 @@ fn shake_hands(
 #[test]
 fn tls_1_3_and_1_2_carry_bytes_and_agree_on_http_2() {
     let pair = Pair::new();
-    let server = server_config(&pair.files()).expect("sound files");
+    let server = server_config(&pair.files(), &TicketKeys::new()).expect("sound files");
     for versions in [[&version::TLS13], [&version::TLS12]] {
         let (mut server, mut client) = shake_hands(&server, &Arc::new(pair.client(&versions)));
         assert_eq!(server.alpn_protocol(), Some(&b"h2"[..]));
@@ -100,7 +108,7 @@ fn tls_1_3_and_1_2_carry_bytes_and_agree_on_http_2() {
 #[test]
 fn a_session_is_resumed_by_its_ticket() {
     let pair = Pair::new();
-    let server = server_config(&pair.files()).expect("sound files");
+    let server = server_config(&pair.files(), &TicketKeys::new()).expect("sound files");
     for versions in [[&version::TLS13], [&version::TLS12]] {
         let client = Arc::new(pair.client(&versions));
         let (first, _) = shake_hands(&server, &client);
@@ -113,11 +121,79 @@ fn a_session_is_resumed_by_its_ticket() {
     }
 }
 
+/// How a client whose session began at `first` shakes hands with `second`.
+fn kind_at(
+    first: &Arc<ServerConfig>,
+    second: &Arc<ServerConfig>,
+    client: ClientConfig,
+) -> Option<rustls::HandshakeKind> {
+    let client = Arc::new(client);
+    let (server, _) = shake_hands(first, &client);
+    assert_eq!(server.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    shake_hands(second, &client).0.handshake_kind()
+}
+
+const VERSIONS: [[&rustls::SupportedProtocolVersion; 1]; 2] =
+    [[&version::TLS13], [&version::TLS12]];
+
+#[test]
+fn a_session_is_resumed_at_another_switch_that_has_the_keys() {
+    let pair = Pair::new();
+    let (here, there) = (TicketKeys::new(), TicketKeys::new());
+    let config = |keys| server_config(&pair.files(), keys).expect("sound files");
+    let (first, second) = (config(&here), config(&there));
+    for versions in VERSIONS {
+        let kind = kind_at(&first, &second, pair.client(&versions));
+        assert_eq!(kind, Some(rustls::HandshakeKind::Full), "other keys");
+    }
+    there
+        .adopt(&here.export(), SystemTime::now())
+        .expect("they are keys");
+    for versions in VERSIONS {
+        let kind = kind_at(&first, &second, pair.client(&versions));
+        assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
+    }
+}
+
+#[test]
+fn a_session_whose_key_is_over_begins_anew() {
+    let pair = Pair::new();
+    let (here, there) = (TicketKeys::new(), TicketKeys::new());
+    let told = here.export();
+    there
+        .adopt(&told, SystemTime::now())
+        .expect("they are keys");
+    there.rotate(SystemTime::now() + tickets::LIFE);
+    let config = |keys| server_config(&pair.files(), keys).expect("sound files");
+    let kind = kind_at(
+        &config(&here),
+        &config(&there),
+        pair.client(&[&version::TLS13]),
+    );
+    assert_eq!(kind, Some(rustls::HandshakeKind::Full));
+}
+
+#[test]
+fn a_session_of_another_certificate_begins_anew() {
+    let (one, two) = (Pair::new(), Pair::new());
+    let keys = TicketKeys::new();
+    let config = |pair: &Pair| server_config(&pair.files(), &keys).expect("sound files");
+    let (first, second) = (config(&one), config(&two));
+    for versions in VERSIONS {
+        let mut roots = RootCertStore::empty();
+        for pair in [&one, &two] {
+            roots.add(pair.cert.der().clone()).expect("a certificate");
+        }
+        let kind = kind_at(&first, &second, client(&versions, roots));
+        assert_eq!(kind, Some(rustls::HandshakeKind::Full));
+    }
+}
+
 #[test]
 fn no_early_data_is_taken() {
     let pair = Pair::new();
     assert_eq!(
-        server_config(&pair.files())
+        server_config(&pair.files(), &TicketKeys::new())
             .expect("sound files")
             .max_early_data_size,
         0

@@ -68,6 +68,7 @@ impl Scene {
             peer: IpAddr::from([192, 0, 2, 7]),
             peer_text: PEER.to_owned(),
             scheme: "https",
+            asked: 0,
         });
         let snapshot = frame.snapshot(0, vec![Vec::new()], None);
         Self { snapshot, conns }

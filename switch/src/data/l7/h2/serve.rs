@@ -39,15 +39,11 @@ pub async fn serve(worker: Rc<Worker>, conn: ConnInfo, stream: Stream, input: Bu
         head: limits.head,
         fields: limits.fields,
     });
-    let mut drain = worker.drain_signal();
-    let drained = async move {
-        // The sender lives as long as the worker.
-        let _ = drain.wait_for(|draining| *draining).await;
-    };
+    let asked = worker.leave_signal(conn.asked);
     let now = Instant::now();
     let mut server = Server {
         alarm: worker.timer.alarm(),
-        drained: Some(Box::pin(drained)),
+        asked: Some(Box::pin(asked)),
         shared: Rc::new(Shared { worker, conn }),
         machine: Rc::new(RefCell::new(connection)),
         exchanges: Exchanges::default(),
@@ -95,8 +91,8 @@ struct Server {
     /// Much came the last time.
     plenty: bool,
     alarm: Alarm,
-    /// Ready once the worker drains; then gone.
-    drained: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// Ready once the client must leave; then gone.
+    asked: Option<Pin<Box<dyn Future<Output = ()>>>>,
     began: Instant,
     /// When this turn began.
     now: Instant,
@@ -284,7 +280,10 @@ impl Server {
         let timeouts = &self.shared.conn.listener.policy.timeouts;
         let limits = waits::Limits {
             head: timeouts.head,
-            idle: self.shared.worker.idle_limit(timeouts.idle),
+            idle: self
+                .shared
+                .worker
+                .idle_limit(timeouts.idle, self.shared.conn.asked),
             taking: timeouts.idle,
         };
         let idle = self.waits.idle_left(limits, self.now);
@@ -293,7 +292,7 @@ impl Server {
             Verdict::Cut => return Poll::Ready(End::Lost),
             Verdict::Ask => self.machine.borrow_mut().ask_to_leave(),
             Verdict::Tell => self.machine.borrow_mut().tell_leaving(),
-            Verdict::Wait(_) if self.drains(cx) => self.machine.borrow_mut().ask_to_leave(),
+            Verdict::Wait(_) if self.is_asked(cx) => self.machine.borrow_mut().ask_to_leave(),
             Verdict::Wait(_) if self.is_shed(cx, idle) => self.machine.borrow_mut().tell_leaving(),
             Verdict::Wait(after) => {
                 match after {
@@ -328,14 +327,14 @@ impl Server {
         self.waits.see(seen, self.now);
     }
 
-    /// Whether the worker has just begun to drain.
-    fn drains(&mut self, cx: &mut Context<'_>) -> bool {
-        let drains = self.drained.as_mut();
-        let drains = drains.is_some_and(|drained| drained.as_mut().poll(cx).is_ready());
-        if drains {
-            self.drained = None;
+    /// Whether the client must leave since just now.
+    fn is_asked(&mut self, cx: &mut Context<'_>) -> bool {
+        let signal = self.asked.as_mut();
+        let asked = signal.is_some_and(|signal| signal.as_mut().poll(cx).is_ready());
+        if asked {
+            self.asked = None;
         }
-        drains
+        asked
     }
 
     /// Whether this connection must make room for another, having been idle for longest.

@@ -1,0 +1,341 @@
+//! How often one client may ask: the generic cell rate algorithm (ITU-T I.371), one number per
+//! client that says when all it has asked for would have been due. Switches tell each other of
+//! clients that have used up much, so that a takeover is no new start for them.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::quality::RandomState;
+use pointsman_config::policy::Rate;
+
+/// Parts of the table, each with a lock of its own: workers seldom wait for each other, and whoever
+/// looks at all clients holds nobody up.
+const SHARDS: usize = 128;
+/// Clients of one part that are remembered at most. Beyond them newcomers are not counted: memory
+/// is bounded, and no client is refused for what others did.
+const CLIENTS: usize = 512;
+/// Clients that one export tells of at most. A part never has more.
+pub const EXPORTED: usize = 1000;
+
+/// The clients of the whole process, by listener.
+#[derive(Debug)]
+pub struct Quotas {
+    shards: Box<[Mutex<Shard>]>,
+    /// Chooses the shard; drawn at random, so that nobody can fill one on purpose.
+    hasher: RandomState,
+    /// Where the next export begins.
+    next: AtomicUsize,
+    limited: Mutex<Vec<Limited>>,
+}
+
+/// When all that each client has asked for would have been due.
+type Shard = HashMap<(u32, IpAddr), Instant, RandomState>;
+
+/// A listener that limits what a client may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited {
+    /// Its number in this process.
+    pub id: u32,
+    /// Its name, the same on all switches.
+    pub name: String,
+    /// How often a client may ask.
+    pub rate: Rate,
+}
+
+/// How far a client has used up its rate, for another switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// The listener's name.
+    pub listener: String,
+    /// The client's address; of IPv6 its /64.
+    pub client: IpAddr,
+    /// When all that it has asked for would have been due, in milliseconds from now.
+    pub due: u32,
+}
+
+impl Quotas {
+    /// Whether this client may ask once more now.
+    pub fn take(&self, listener: u32, client: IpAddr, rate: Rate, now: Instant) -> bool {
+        let key = (listener, network(client));
+        let mut due = self.shard(&key);
+        if !has_room(&mut due, &key, now) {
+            return true;
+        }
+        let at = due.entry(key).or_insert(now);
+        let next = (*at).max(now) + rate.per / rate.count.max(1);
+        let fits = next <= now + rate.per;
+        if fits {
+            *at = next;
+        }
+        fits
+    }
+
+    /// Names the listeners that limit clients now: only of them is told and heard.
+    pub fn set_limited(&self, listeners: Vec<Limited>) {
+        *lock(&self.limited) = listeners;
+    }
+
+    /// For another switch: clients that have used up more than half of what may come at once,
+    /// [`EXPORTED`] at most. The next call goes on with the others, and begins again after all.
+    pub fn export(&self, now: Instant) -> Vec<Used> {
+        let limited = lock(&self.limited).clone();
+        let mut told = Vec::new();
+        if limited.is_empty() {
+            return told;
+        }
+        let first = self.next.load(Ordering::Relaxed);
+        let mut passed = 0;
+        while passed < SHARDS {
+            let some = used(
+                &lock(&self.shards[(first + passed) % SHARDS]),
+                &limited,
+                now,
+            );
+            if told.len() + some.len() > EXPORTED {
+                break;
+            }
+            told.extend(some);
+            passed += 1;
+        }
+        self.next
+            .store((first + passed) % SHARDS, Ordering::Relaxed);
+        told
+    }
+
+    /// Takes in what another switch told: of each client the larger part that is used up counts.
+    /// Nobody is kept out for longer than the period of the rate, whatever was told; unknown
+    /// listeners are passed over.
+    pub fn merge(&self, told: &[Used], now: Instant) {
+        let limited = lock(&self.limited).clone();
+        for used in told {
+            let Some(listener) = limited.iter().find(|one| one.name == used.listener) else {
+                continue;
+            };
+            let due = Duration::from_millis(used.due.into()).min(listener.rate.per);
+            if due.is_zero() {
+                continue;
+            }
+            let key = (listener.id, network(used.client.to_canonical()));
+            let mut shard = self.shard(&key);
+            if has_room(&mut shard, &key, now) {
+                let at = shard.entry(key).or_insert(now);
+                *at = (*at).max(now + due);
+            }
+        }
+    }
+
+    fn shard(&self, key: &(u32, IpAddr)) -> MutexGuard<'_, Shard> {
+        let place = self.hasher.hash_one(key) as usize % SHARDS;
+        lock(&self.shards[place])
+    }
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::default(),
+            next: AtomicUsize::new(0),
+            limited: Mutex::default(),
+        }
+    }
+}
+
+/// Whether the client is remembered or can be. Where there is no room, clients go that have nothing
+/// left to be due.
+fn has_room(due: &mut Shard, key: &(u32, IpAddr), now: Instant) -> bool {
+    if due.len() < CLIENTS || due.contains_key(key) {
+        return true;
+    }
+    due.retain(|_, at| *at > now);
+    due.len() < CLIENTS
+}
+
+fn used(due: &Shard, limited: &[Limited], now: Instant) -> Vec<Used> {
+    let all = due.iter().filter_map(|((id, client), at)| {
+        let listener = limited.iter().find(|listener| listener.id == *id)?;
+        let left = at.saturating_duration_since(now);
+        (left > listener.rate.per / 2).then(|| Used {
+            listener: listener.name.clone(),
+            client: *client,
+            due: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
+        })
+    });
+    all.collect()
+}
+
+/// One subscriber has a whole /64 of IPv6 addresses.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const RATE: Rate = Rate {
+        count: 10,
+        per: Duration::from_secs(1),
+    };
+
+    /// A listener `web` of this number.
+    fn quotas(id: u32) -> Quotas {
+        let quotas = Quotas::default();
+        let name = "web".to_owned();
+        quotas.set_limited(vec![Limited {
+            id,
+            name,
+            rate: RATE,
+        }]);
+        quotas
+    }
+
+    fn client(number: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + number).to_be_bytes())
+    }
+
+    /// How many of so many attempts pass at once.
+    fn passing(quotas: &Quotas, id: u32, client: IpAddr, attempts: u32, now: Instant) -> usize {
+        (0..attempts)
+            .filter(|_| quotas.take(id, client, RATE, now))
+            .count()
+    }
+
+    fn told(client: IpAddr, due: u32) -> Used {
+        Used {
+            listener: "web".to_owned(),
+            client,
+            due,
+        }
+    }
+
+    #[test]
+    fn a_burst_of_one_period_passes_and_then_the_rate_holds() {
+        let (quotas, start) = (Quotas::default(), Instant::now());
+        assert_eq!(passing(&quotas, 0, client(1), 50, start), 10);
+        let steps = (1..=100).map(|n| start + Duration::from_millis(20) * n);
+        let later = steps
+            .filter(|now| quotas.take(0, client(1), RATE, *now))
+            .count();
+        assert_eq!(later, 20, "two seconds at ten per second");
+    }
+
+    #[test]
+    fn clients_and_listeners_do_not_share() {
+        let (quotas, now) = (Quotas::default(), Instant::now());
+        let once = Rate { count: 1, ..RATE };
+        let (a, b) = (client(1), client(2));
+        assert!(quotas.take(0, a, once, now));
+        assert!(!quotas.take(0, a, once, now));
+        assert!(quotas.take(0, b, once, now));
+        assert!(quotas.take(1, a, once, now));
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_client() {
+        let (quotas, now) = (Quotas::default(), Instant::now());
+        let once = Rate { count: 1, ..RATE };
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(quotas.take(0, ip("2001:db8::1"), once, now));
+        assert!(!quotas.take(0, ip("2001:db8::2"), once, now));
+        assert!(quotas.take(0, ip("2001:db8:0:1::1"), once, now));
+    }
+
+    #[test]
+    fn what_a_client_has_used_up_here_is_used_up_there() {
+        let (here, there, now) = (quotas(3), quotas(8), Instant::now());
+        passing(&here, 3, client(1), 8, now);
+        passing(&here, 3, client(2), 5, now);
+        let used = here.export(now);
+        assert_eq!(used, [told(client(1), 800)], "half and less is not told");
+        there.merge(&used, now);
+        there.merge(&used, now);
+        assert_eq!(passing(&there, 8, client(1), 50, now), 2);
+        assert_eq!(passing(&there, 8, client(2), 50, now), 10);
+    }
+
+    #[test]
+    fn what_is_heard_never_gives_back_what_was_used_up() {
+        let (quotas, now) = (quotas(0), Instant::now());
+        passing(&quotas, 0, client(1), 9, now);
+        quotas.merge(&[told(client(1), 100), told(client(1), 0)], now);
+        assert_eq!(passing(&quotas, 0, client(1), 50, now), 1);
+    }
+
+    #[test]
+    fn nobody_is_locked_out_for_longer_than_a_period_whatever_is_told() {
+        let (quotas, now) = (quotas(0), Instant::now());
+        quotas.merge(&[told(client(1), u32::MAX)], now);
+        assert_eq!(passing(&quotas, 0, client(1), 50, now), 0);
+        assert_eq!(passing(&quotas, 0, client(1), 50, now + RATE.per), 10);
+    }
+
+    #[test]
+    fn unknown_listeners_are_passed_over_and_mapped_addresses_understood() {
+        let (quotas, now) = (quotas(0), Instant::now());
+        let other = Used {
+            listener: "other".to_owned(),
+            ..told(client(1), 1000)
+        };
+        let mapped = "::ffff:10.0.0.2".parse().unwrap();
+        quotas.merge(&[other, told(mapped, 1000)], now);
+        assert_eq!(passing(&quotas, 0, client(1), 50, now), 10);
+        assert_eq!(passing(&quotas, 0, client(2), 50, now), 0);
+    }
+
+    #[test]
+    fn every_client_gets_its_turn_and_none_twice_in_one_round() {
+        let (quotas, now) = (quotas(0), Instant::now());
+        for number in 0..10_000 {
+            passing(&quotas, 0, client(number), 6, now);
+        }
+        let (mut seen, mut calls) = (HashSet::new(), 0);
+        while seen.len() < 10_000 {
+            let used = quotas.export(now);
+            assert!(used.len() <= EXPORTED && used.len() > EXPORTED / 2);
+            calls += 1;
+            assert!(calls < 20, "{} after {calls} calls", seen.len());
+            seen.extend(used.into_iter().map(|used| used.client));
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_strangers_takes_no_more_memory_than_clients_do() {
+        let (quotas, now) = (quotas(0), Instant::now());
+        let strangers: Vec<_> = (0..200_000).map(|n| told(client(n), 900)).collect();
+        quotas.merge(&strangers, now);
+        let held = || {
+            quotas
+                .shards
+                .iter()
+                .map(|shard| lock(shard).len())
+                .sum::<usize>()
+        };
+        assert_eq!(held(), SHARDS * CLIENTS);
+        // Their time over, they make room.
+        passing(&quotas, 0, client(1 << 20), 1, now + RATE.per);
+        assert!(held() < SHARDS * CLIENTS);
+    }
+
+    #[test]
+    fn a_listener_that_has_no_limit_any_more_is_told_of_no_more() {
+        let (quotas, now) = (quotas(0), Instant::now());
+        passing(&quotas, 0, client(1), 10, now);
+        assert_eq!(quotas.export(now).len(), 1);
+        quotas.set_limited(Vec::new());
+        assert!(quotas.export(now).is_empty());
+    }
+}
