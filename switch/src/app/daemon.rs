@@ -8,7 +8,11 @@ use pointsman_config::policy::{BindAddr, Policy};
 
 use super::plane::Slot;
 use crate::access_log::AccessLog;
+use super::traffic::OwnTraffic;
 use crate::control::admin;
+use crate::control::contact::plan::Plan;
+use crate::control::contact::{self, Contacts};
+use crate::control::readiness::Readiness;
 use crate::control::source::{Refused, Source};
 use crate::control::state::State;
 use crate::control::upgrade::{Known, Upgrades};
@@ -91,6 +95,7 @@ pub struct Daemon {
     policy: Arc<Policy>,
     admin: Option<BindAddr>,
     admin_copy: Option<Inherited>,
+    contacts: Option<Arc<Contacts>>,
 }
 
 impl Daemon {
@@ -100,7 +105,7 @@ impl Daemon {
     /// The policy is not right, or the system refuses an address, a file or a thread.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let daemon = Self::prepare(options)?;
-        daemon.begin();
+        daemon.begin(contact::Inheritance::default());
         Ok(daemon)
     }
 
@@ -144,6 +149,8 @@ impl Daemon {
                 .prepare(state.listeners())
                 .map_err(StartError::System)?,
         );
+        let readiness = Arc::new(Readiness::new());
+        let contacts = open_contacts(&policy, &plane, &readiness, &common, &hub)?;
         let setup = Setup {
             state,
             source,
@@ -154,7 +161,8 @@ impl Daemon {
             admin,
             extra,
             upgrades,
-            contact: None,
+            contact: contacts.as_ref().map(|contacts| contacts.parts().clone()),
+            readiness,
         };
         let control = Control::start(setup).map_err(system("the control thread"))?;
         Ok(Self {
@@ -165,13 +173,29 @@ impl Daemon {
             policy,
             admin: admin_address,
             admin_copy,
+            contacts,
         })
     }
 
-    /// Accepts connections from now on.
-    pub fn begin(&self) {
+    /// Accepts connections from now on, and goes on with the roles that another process had for the
+    /// contact addresses.
+    pub fn begin(&self, contact: contact::Inheritance) {
         self.plane.with(Plane::begin);
         self.control.begin();
+        self.keep_contacts(contact);
+    }
+
+    /// Takes part in the contact groups from now on, or again.
+    pub fn keep_contacts(&self, inheritance: contact::Inheritance) {
+        if let Some(contacts) = &self.contacts {
+            contacts.begin(inheritance);
+        }
+    }
+
+    /// Lets another process go on with the roles for the contact addresses.
+    pub fn bequeath_contacts(&self) -> contact::Inheritance {
+        let contacts = self.contacts.as_ref();
+        contacts.map(|contacts| contacts.bequeath()).unwrap_or_default()
     }
 
     /// Where inherited sockets listen that this policy has no use for.
@@ -247,10 +271,14 @@ impl Daemon {
             control,
             plane,
             access_log,
+            contacts,
             ..
         } = self;
-        control.readiness().set_draining();
         let how = how.drain();
+        if let Some(contacts) = contacts.as_ref().filter(|_| !how.handed_over) {
+            contacts.leave();
+        }
+        control.readiness().set_draining();
         if how.handed_over {
             control.end(true);
         }
@@ -265,6 +293,9 @@ impl Daemon {
             tracing::warn!("{cut} connections were cut after {:?}", how.limit);
         }
         drop(control);
+        if let Some(contacts) = contacts {
+            contacts.end();
+        }
         if let Some(log) = access_log {
             log.close(LAST_STEPS);
         }
@@ -303,6 +334,27 @@ fn open_log(policy: &Policy, hub: &Hub) -> Result<Option<AccessLog>, StartError>
     let log = AccessLog::open(settings).map_err(system("the access log"))?;
     hub.watch(Watched::AccessLogDropped, log.dropped());
     Ok(Some(log))
+}
+
+fn open_contacts(
+    policy: &Policy,
+    plane: &Arc<Slot>,
+    readiness: &Arc<Readiness>,
+    common: &InCommon,
+    hub: &Arc<Hub>,
+) -> Result<Option<Arc<Contacts>>, StartError> {
+    let plan = Plan::of(policy);
+    if plan.is_empty() {
+        return Ok(None);
+    }
+    let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
+    let setup = contact::Setup {
+        plan,
+        traffic: Arc::new(traffic),
+        hub: hub.clone(),
+    };
+    let contacts = Contacts::start(setup).map_err(StartError::System)?;
+    Ok(Some(Arc::new(contacts)))
 }
 
 /// The admin interface's socket and a copy of it. A named address must be had; of the default ones

@@ -12,6 +12,7 @@ mod plane;
 mod reload;
 pub(crate) mod run;
 mod status;
+mod traffic;
 mod upgrade;
 
 use std::path::{Path, PathBuf};

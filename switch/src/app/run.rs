@@ -12,6 +12,7 @@ use super::daemon::{Daemon, Options, StartError, Stop};
 use super::upgrade::{Predecessor, Program};
 use super::{Exit, NO_FILE, activation, output, panics, policy_file};
 use crate::args::Run;
+use crate::control::contact;
 use crate::control::source::Source;
 use crate::control::status::bind_word;
 use crate::control::upgrade::{Refusal, Request, Upgrades};
@@ -77,7 +78,7 @@ fn begin(daemon: &Daemon, predecessor: Option<Predecessor>) -> std::io::Result<(
         daemon.close_unclaimed();
         return Ok(());
     }
-    daemon.begin();
+    daemon.begin(contact::Inheritance::default());
     for place in daemon.unclaimed() {
         tracing::warn!(
             "the service manager listens at {place}, and no listener of the policy does: \

@@ -114,6 +114,8 @@ pub struct Setup<L> {
     pub upgrades: Option<upgrade::Upgrades>,
     /// The thread of the contact addresses, if there are any.
     pub contact: Option<ContactParts>,
+    /// Whether the process takes traffic.
+    pub readiness: Arc<Readiness>,
 }
 
 /// The running control plane.
@@ -138,16 +140,16 @@ impl Control {
             .max_blocking_threads(8)
             .build()?;
         let handle = runtime.handle().clone();
-        let readiness = Arc::new(Readiness::new());
+        let readiness = setup.readiness.clone();
         let (reloads, requests) = reload::channel();
         let (stop, stopped) = oneshot::channel();
         let (phase, phases) = watch_channel::channel(admin::Phase::Waits);
-        let (for_tasks, shared) = (reloads.clone(), readiness.clone());
+        let for_tasks = reloads.clone();
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    let admin = spawn_all(setup, for_tasks, requests, shared, phases);
+                    let admin = spawn_all(setup, for_tasks, requests, phases);
                     let _ = stopped.await;
                     if let Some(admin) = admin {
                         let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
@@ -218,7 +220,6 @@ fn spawn_all<L: Listeners>(
     setup: Setup<L>,
     reloads: Reloads,
     requests: reload::Inbox,
-    readiness: Arc<Readiness>,
     phases: watch_channel::Receiver<admin::Phase>,
 ) -> Option<tokio::task::JoinHandle<()>> {
     let Setup {
@@ -232,11 +233,9 @@ fn spawn_all<L: Listeners>(
         extra,
         upgrades,
         contact,
+        readiness,
     } = setup;
-    let (board, orders) = match contact {
-        Some(ContactParts { board, desk }) => (Some(board), Some(desk)),
-        None => (None, None),
-    };
+    let orders = contact.as_ref().map(|contact| contact.desk.clone());
     let sources = state.sources();
     let hub = state.hub().clone();
     let (reconciler, desk) = Reconciler::new(
@@ -245,7 +244,7 @@ fn spawn_all<L: Listeners>(
         source.clone(),
         readiness.clone(),
         events,
-        board,
+        contact,
     );
     tokio::spawn(reconciler.run());
     let watcher = if watch {

@@ -1,6 +1,6 @@
 //! Whether the process takes traffic: what `GET /ready` answers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Backends that do not answer their first checks hold readiness up no longer than this.
@@ -12,6 +12,7 @@ pub struct Readiness {
     started: Instant,
     checked: AtomicBool,
     draining: AtomicBool,
+    pools_up: AtomicU32,
 }
 
 impl Readiness {
@@ -21,6 +22,7 @@ impl Readiness {
             started: Instant::now(),
             checked: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            pools_up: AtomicU32::new(0),
         }
     }
 
@@ -32,6 +34,16 @@ impl Readiness {
     /// The process is about to end.
     pub fn set_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// So many pools have a backend that is up.
+    pub fn set_pools_up(&self, pools: u32) {
+        self.pools_up.store(pools, Ordering::Relaxed);
+    }
+
+    /// Pools of which a backend is up.
+    pub fn pools_up(&self) -> u32 {
+        self.pools_up.load(Ordering::Relaxed)
     }
 
     /// Since the start.

@@ -124,6 +124,8 @@ pub enum Refused {
     Tls(String),
     /// An address cannot be listened on.
     Bind(String),
+    /// A contact address cannot be kept.
+    Contact(String),
     /// The process is about to end.
     Ending,
 }
@@ -140,7 +142,7 @@ impl Refused {
                     text + "\n"
                 }
             }
-            Self::Tls(message) | Self::Bind(message) => format!("error: {message}\n"),
+            Self::Tls(message) | Self::Bind(message) | Self::Contact(message) => format!("error: {message}\n"),
             Self::Ending => "error: the process is about to end\n".to_owned(),
         }
     }

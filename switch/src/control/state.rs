@@ -223,6 +223,14 @@ impl State {
         checks
     }
 
+    /// Pools that can serve: of which a backend is not known to be unable to.
+    pub fn pools_up(&self) -> u32 {
+        let snapshot = self.publisher.current();
+        let can_serve = |member: &Member| matches!(member.health, Health::Up | Health::Starting);
+        let up = snapshot.pools.iter().filter(|pool| pool.members.iter().any(can_serve));
+        u32::try_from(up.count()).unwrap_or(u32::MAX)
+    }
+
     /// Whether every endpoint that is checked regularly has been checked once.
     pub fn is_checked(&self) -> bool {
         let snapshot = self.publisher.current();

@@ -32,6 +32,7 @@ pub(super) use old::Program;
 
 use super::{Exit, client, output};
 use crate::args;
+use crate::control::contact;
 use crate::control::upgrade::Known;
 
 /// Set for a process that is to take over, with its end of the socket pair as standard input.
@@ -69,8 +70,12 @@ enum Answer {
 }
 
 /// What the old process says to [`Answer::Ready`].
-#[derive(Debug, Serialize, Deserialize)]
-struct Go;
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Go {
+    /// The roles for contact addresses, which the new process goes on with.
+    contact: contact::Inheritance,
+}
 
 pub(super) fn run(args: args::Upgrade) -> Exit {
     let path = match args.binary.as_deref().map(Path::canonicalize) {

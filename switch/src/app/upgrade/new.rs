@@ -64,9 +64,9 @@ impl Predecessor {
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.0.send(&Answer::Ready { version })?;
-        let Go = self.0.receive()?;
+        let go: Go = self.0.receive()?;
         SocketFile::let_all_stay(false);
-        daemon.begin();
+        daemon.begin(go.contact);
         // From here on this process serves, whatever becomes of the one before.
         let _ = self.0.send(&Answer::Serving);
         Ok(())

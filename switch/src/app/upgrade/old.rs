@@ -96,11 +96,23 @@ fn converse(
         Answer::Failed(why) => return Err(format!("the new process cannot start:\n{why}")),
         Answer::Serving => return Err("the new process serves unasked".to_owned()),
     };
+    let contact = daemon.bequeath_contacts();
+    let go = Go {
+        contact: contact.clone(),
+    };
+    let begun = begin(&mut channel, &go);
+    if begun.is_err() {
+        daemon.keep_contacts(contact);
+    }
+    begun.map(|()| version)
+}
+
+fn begin(channel: &mut Channel, go: &Go) -> Result<(), String> {
     channel
-        .send(&Go)
+        .send(go)
         .map_err(|error| format!("the new process ended when it was ready: {error}"))?;
-    match answer(&mut channel, BEGIN, || false)? {
-        Answer::Serving => Ok(version),
+    match answer(channel, BEGIN, || false)? {
+        Answer::Serving => Ok(()),
         other => Err(format!("the new process answered {other:?}")),
     }
 }

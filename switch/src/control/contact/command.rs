@@ -47,6 +47,26 @@ pub(super) struct Commands {
     wake: Arc<OwnedFd>,
 }
 
+/// Takes policies.
+#[derive(Debug, Clone)]
+pub struct PlanDesk(Commands);
+
+impl PlanDesk {
+    pub(super) fn new(commands: Commands) -> Self {
+        Self(commands)
+    }
+
+    /// Puts another policy into force, all of it or nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn change(&self, plan: Plan) -> Result<(), String> {
+        let outcome = self.0.ask(|reply| Command::Change(Box::new(plan), reply));
+        let ended = || Err("the thread of the contact addresses does not answer".to_owned());
+        outcome.unwrap_or_else(ended)
+    }
+}
+
 /// The thread's end.
 #[derive(Debug)]
 pub(super) struct CommandInbox {

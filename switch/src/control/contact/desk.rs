@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::command::PlanDesk;
 use super::status::Board;
 
 /// Orders that may wait.
@@ -22,6 +23,21 @@ pub struct ContactParts {
     pub board: Arc<Board>,
     /// Where it takes orders.
     pub desk: ContactDesk,
+    /// Where it takes policies.
+    pub plans: PlanDesk,
+}
+
+#[cfg(test)]
+impl ContactParts {
+    /// Of a thread that does not exist.
+    pub fn idle(board: Arc<Board>) -> Self {
+        let (commands, _) = super::command::commands().expect("a descriptor");
+        Self {
+            board,
+            desk: desk(|| {}).0,
+            plans: PlanDesk::new(commands),
+        }
+    }
 }
 
 /// What an operator can have done.

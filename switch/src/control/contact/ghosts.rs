@@ -115,7 +115,7 @@ impl Ghosts {
         &mut self,
         host: &mut Host,
         now: Instant,
-        connections_at: impl Fn(&[IpAddr]) -> usize,
+        connections_at: impl Fn(&[IpAddr]) -> Option<usize>,
     ) -> Vec<Laid> {
         let mut laid = Vec::new();
         for at in (0..self.ghosts.len()).rev() {
@@ -125,7 +125,7 @@ impl Ghosts {
             }
             ghost.look_at = now + LOOK;
             let addresses: Vec<IpAddr> = ghost.addresses.iter().map(IpNet::addr).collect();
-            let is_over = now >= ghost.until || connections_at(&addresses) == 0;
+            let is_over = now >= ghost.until || connections_at(&addresses) == Some(0);
             if is_over && now >= ghost.from + LEAST {
                 laid.push(self.lay(host, at));
             }

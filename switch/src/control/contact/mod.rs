@@ -26,19 +26,19 @@ pub mod status;
 pub mod vrrp;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use command::Inheritance;
 use command::{Command, Commands, commands};
+pub use command::{Inheritance, PlanDesk};
 use desk::ContactParts;
 use keeper::Keeper;
-use peer::message::Quota;
 use plan::Plan;
 use status::Board;
 
 use crate::metrics::Hub;
+use crate::shared::quotas::Used;
 use crate::sys::realtime;
 
 /// The rest of this switch as the contact plane sees it. Nothing here may take long: heartbeats
@@ -54,8 +54,9 @@ pub trait Traffic: Send + Sync {
     fn pools_up(&self) -> u32;
     /// Clients are asked to leave within this time, new ones are served as ever.
     fn ask_to_leave(&self, grace: Duration);
-    /// Connections whose address on this side is one of these.
-    fn connections_at(&self, addresses: &[IpAddr]) -> usize;
+    /// Connections whose address on this side is one of these, as last counted; `None` while that
+    /// is not known. Asking has them counted, elsewhere.
+    fn connections_at(&self, addresses: &[IpAddr]) -> Option<usize>;
     /// Changes whenever the keys of TLS tickets do.
     fn ticket_version(&self) -> u64;
     /// The keys of TLS tickets.
@@ -63,9 +64,9 @@ pub trait Traffic: Send + Sync {
     /// Takes over another switch's keys of TLS tickets.
     fn adopt_ticket_keys(&self, keys: &[String]);
     /// Clients that have used up much of their rates.
-    fn quotas(&self, now: Instant) -> Vec<Quota>;
+    fn quotas(&self, now: Instant) -> Vec<Used>;
     /// What clients have used up elsewhere.
-    fn merge_quotas(&self, clients: &[Quota]);
+    fn merge_quotas(&self, clients: &[Used]);
 }
 
 /// What the contact plane starts with.
@@ -89,7 +90,7 @@ impl std::fmt::Debug for Setup {
 pub struct Contacts {
     commands: Commands,
     parts: ContactParts,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Contacts {
@@ -102,8 +103,9 @@ impl Contacts {
         let (commands, inbox) = commands().map_err(of)?;
         let waker = commands.clone();
         let (desk, orders) = desk::desk(move || waker.wake());
+        let plans = PlanDesk::new(commands.clone());
         let board = Arc::new(Board::new(""));
-        let mut keeper = Keeper::new(setup, inbox, orders, board.clone())?;
+        let keeper = Keeper::new(setup, inbox, orders, board.clone())?;
         let shown = board.clone();
         let thread = std::thread::Builder::new()
             .name("contact".to_owned())
@@ -114,8 +116,12 @@ impl Contacts {
             .map_err(of)?;
         Ok(Self {
             commands,
-            parts: ContactParts { board, desk },
-            thread: Some(thread),
+            parts: ContactParts {
+                board,
+                desk,
+                plans,
+            },
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -127,15 +133,6 @@ impl Contacts {
     /// Joins the groups, and goes on as the holder of those that were inherited.
     pub fn begin(&self, inheritance: Inheritance) {
         self.commands.send(Command::Begin(inheritance));
-    }
-
-    /// Puts another policy into force, all of it or nothing.
-    ///
-    /// # Errors
-    /// Why it cannot be.
-    pub fn change(&self, plan: Plan) -> Result<(), String> {
-        let outcome = self.commands.ask(|reply| Command::Change(Box::new(plan), reply));
-        outcome.unwrap_or_else(|| Err("the thread of the contact addresses has ended".to_owned()))
     }
 
     /// Hands everything over and waits until that is done: a second at most, as a rule. Connections
@@ -151,13 +148,10 @@ impl Contacts {
 
     /// Takes everything off the network, unless another process goes on with it, and ends the
     /// thread.
-    pub fn end(mut self) {
-        self.finish();
-    }
-
-    fn finish(&mut self) {
+    pub fn end(&self) {
         self.commands.send(Command::End);
-        if let Some(thread) = self.thread.take() {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
             // Its panic has ended the process already.
             let _ = thread.join();
         }
@@ -166,6 +160,6 @@ impl Contacts {
 
 impl Drop for Contacts {
     fn drop(&mut self) {
-        self.finish();
+        self.end();
     }
 }

@@ -80,11 +80,8 @@ pub struct MeshPlan {
 }
 
 impl Plan {
-    /// Of this policy; `None` where it has no contact.
-    pub fn of(policy: &Policy) -> Option<Self> {
-        if policy.contacts.is_empty() {
-            return None;
-        }
+    /// Of this policy.
+    pub fn of(policy: &Policy) -> Self {
         let (mut groups, mut routed) = (Vec::new(), Vec::new());
         for contact in &policy.contacts {
             match contact.announce {
@@ -95,14 +92,19 @@ impl Plan {
                 }),
             }
         }
-        Some(Self {
+        Self {
             groups,
             routed,
             mesh: MeshPlan::of(&policy.contacts),
             digest: policy.shared_digest.clone(),
             drain: policy.process.drain,
             doubt: doubt(policy),
-        })
+        }
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.routed.is_empty()
     }
 
     /// All contact addresses.

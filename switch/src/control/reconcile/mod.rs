@@ -12,7 +12,8 @@ use pointsman_config::policy::Policy;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Listeners;
-use super::contact::status::Board;
+use super::contact::desk::ContactParts;
+use super::contact::plan::Plan;
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
 use super::health::checker::{Checker, Finding};
@@ -80,7 +81,7 @@ pub struct Reconciler<L> {
     listeners: Arc<L>,
     source: Source,
     readiness: Arc<Readiness>,
-    board: Option<Arc<Board>>,
+    contact: Option<ContactParts>,
     checker: Checker,
     discovery: Discovery,
     inbox: Inbox,
@@ -110,7 +111,7 @@ impl<L: Listeners> Reconciler<L> {
         source: Source,
         readiness: Arc<Readiness>,
         events: mpsc::Receiver<Event>,
-        board: Option<Arc<Board>>,
+        contact: Option<ContactParts>,
     ) -> (Self, Desk) {
         let (desk, messages) = mpsc::channel(CAPACITY);
         let (find, findings) = mpsc::channel(CAPACITY);
@@ -121,7 +122,7 @@ impl<L: Listeners> Reconciler<L> {
             listeners,
             source,
             readiness,
-            board,
+            contact,
             checker: Checker::new(find, seed),
             discovery: Discovery::new(look, seed.rotate_left(32)),
             inbox: Inbox {
@@ -141,6 +142,7 @@ impl<L: Listeners> Reconciler<L> {
     /// Runs until nobody can send messages any more.
     pub async fn run(mut self) {
         let mut events_open = true;
+        self.readiness.set_pools_up(self.state.pools_up());
         self.settle();
         loop {
             let due = self.due();
@@ -195,6 +197,7 @@ impl<L: Listeners> Reconciler<L> {
         if std::mem::take(&mut self.stale) {
             self.state.publish();
             self.published = Some(Instant::now());
+            self.readiness.set_pools_up(self.state.pools_up());
         }
         if std::mem::take(&mut self.moved) {
             self.checker.update(self.state.checks());
@@ -228,7 +231,7 @@ impl<L: Listeners> Reconciler<L> {
             &*self.listeners,
             &self.source,
             &self.readiness,
-            self.board.as_deref(),
+            self.contact.as_ref().map(|contact| &*contact.board),
         )
     }
 
@@ -238,6 +241,7 @@ impl<L: Listeners> Reconciler<L> {
             .listeners
             .prepare(frame.listeners())
             .map_err(Refused::Bind)?;
+        self.change_contacts(&loaded).map_err(Refused::Contact)?;
         self.warn_of_what_takes_a_restart(&loaded);
         let before = self.endpoint_ids();
         let policy = loaded.policy.clone();
@@ -245,6 +249,7 @@ impl<L: Listeners> Reconciler<L> {
             .set_max_connections(loaded.policy.process.max_connections);
         self.state.adopt(loaded, frame);
         self.listeners.commit(prepared);
+        self.readiness.set_pools_up(self.state.pools_up());
         self.stale = false;
         self.moved = true;
         let after = self.endpoint_ids();
@@ -255,6 +260,18 @@ impl<L: Listeners> Reconciler<L> {
             "policy in force"
         );
         Ok(policy)
+    }
+
+    fn change_contacts(&self, loaded: &Loaded) -> Result<(), String> {
+        let plan = Plan::of(&loaded.policy);
+        match &self.contact {
+            Some(contact) => contact.plans.change(plan),
+            None if plan.is_empty() => Ok(()),
+            None => {
+                tracing::warn!("[contact] is new: `pointsman upgrade` puts it into force");
+                Ok(())
+            }
+        }
     }
 
     fn warn_of_what_takes_a_restart(&self, loaded: &Loaded) {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use super::*;
-use crate::control::contact::status::ContactEvent;
+use crate::control::contact::desk::ContactParts;
+use crate::control::contact::status::{Board, ContactEvent};
 use crate::control::testing;
 use crate::endpoint::Health;
 use crate::metrics::Hub;
@@ -62,7 +63,8 @@ fn with_board(backends: &[&str], board: Option<Arc<Board>>) -> (Reconciler<Fake>
     let state = State::new(testing::loaded(backends), Hub::new(100));
     let source = Source::File("test.toml".into());
     let (_, events) = mpsc::channel(1);
-    Reconciler::new(state, Arc::default(), source, Arc::default(), events, board)
+    let contact = board.map(ContactParts::idle);
+    Reconciler::new(state, Arc::default(), source, Arc::default(), events, contact)
 }
 
 fn members(snapshot: &Snapshot) -> Vec<(EndpointId, Health)> {
