@@ -269,7 +269,9 @@ fn tell_hub(hub: &Hub, members: &[Vec<Member>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::balance::{Choice, Tried, hash_bytes};
     use crate::control::testing;
+    use crate::endpoint::Address;
 
     fn state(backends: &[&str]) -> State {
         State::new(testing::loaded(backends), Hub::new(100))
@@ -357,5 +359,90 @@ mod tests {
         assert!(state.learn(Found { name, addresses }));
         state.publish();
         assert_eq!(state.checks().len(), 1);
+    }
+
+    /// A state of this policy in which `app.test` has these addresses, and all but 10.0.0.4 are up.
+    fn settled(policy: &str, found: &[&str]) -> State {
+        let policy = Policy::from_toml(policy, std::path::Path::new("test.toml"));
+        let loaded = Loaded {
+            policy: Arc::new(policy.expect("the policy is right")),
+            tls: Default::default(),
+        };
+        let mut state = State::new(loaded, Hub::new(100));
+        let found = found.iter().map(|addr| addr.parse().expect("an address"));
+        assert!(state.learn(Found {
+            name: ("app.test".to_owned(), 80),
+            addresses: Ok(found.collect()),
+        }));
+        state.publish();
+        for endpoint in state.endpoints() {
+            let is_up = endpoint.address != Address::Tcp(([10, 0, 0, 4], 80).into());
+            let health = if is_up { Health::Up } else { Health::Down };
+            state.set_health(endpoint.id, health);
+        }
+        state.publish();
+        state
+    }
+
+    /// Where the key goes, and where it goes when that fails.
+    fn places(state: &State, key: &str, entropy: u64) -> [Address; 2] {
+        let snapshot = state.snapshot();
+        let mut pools = snapshot.pools.iter();
+        let pool = pools.find(|pool| pool.name == "app").expect("it is there");
+        let mut tried = Tried::default();
+        [0, 1].map(|attempt| {
+            let choice = Choice {
+                cursor: entropy + attempt,
+                entropy,
+                hash: Some(hash_bytes(key.as_bytes())),
+                tried: &tried,
+            };
+            let endpoint = pool.pick(&choice).expect("one is up").clone();
+            tried.insert(endpoint.id);
+            endpoint.address.clone()
+        })
+    }
+
+    #[test]
+    fn two_switches_send_the_same_key_to_the_same_backend_whatever_the_order_of_their_files() {
+        let one = r#"
+            [listener.web]
+            bind = "127.0.0.1:0"
+            [[route]]
+            pool = "app"
+            [pool.app]
+            balance = "hash"
+            hash = { cookie = "user" }
+            backends = ["10.0.0.1:80", { addr = "10.0.0.2:80", weight = 3 }, "10.0.0.4:80",
+                { addr = "10.0.0.3:80", name = "three" }, "app.test:80"]
+        "#;
+        let other = r#"
+            [pool.other]
+            backends = ["10.0.0.9:80", "10.0.0.1:80"]
+            [pool.app]
+            backends = ["app.test:80", { addr = "10.0.0.3:80", name = "three" }, "10.0.0.4:80",
+                { addr = "10.0.0.2:80", weight = 3 }, "10.0.0.1:80"]
+            hash = { cookie = "user" }
+            balance = "hash"
+            [[route]]
+            match = { path = "/other" }
+            pool = "other"
+            [[route]]
+            pool = "app"
+            [listener.more]
+            bind = "127.0.0.1:0"
+            [listener.web]
+            bind = "127.0.0.2:0"
+        "#;
+        let one = settled(one, &["10.1.0.1:80", "10.1.0.2:80"]);
+        let other = settled(other, &["10.1.0.2:80", "10.1.0.1:80"]);
+        let mut chosen = std::collections::HashSet::new();
+        for key in 0..2000u64 {
+            let name = format!("user-{key}");
+            let places = places(&one, &name, key);
+            assert_eq!(places, self::places(&other, &name, !key >> 1), "{name}");
+            chosen.insert(places[0].clone());
+        }
+        assert_eq!(chosen.len(), 5, "all that are up");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,21 +83,23 @@ impl Sockets {
     pub fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<Prepared, BindError> {
         let (mut wanted, mut new) = (Vec::new(), Vec::new());
         for settings in listeners {
-            let name = &settings.policy.name;
+            let (name, contacts) = (&settings.policy.name, &settings.contacts);
             for addr in &settings.policy.bind {
                 let place = (settings.id, addr.clone());
                 wanted.push(place.clone());
                 if self.open.contains_key(&place) {
                     continue;
                 }
-                let adopted = self.adopted(name, addr).map_err(|source| BindError {
-                    addr: addr.clone(),
-                    source,
-                })?;
+                let adopted = self
+                    .adopted(name, addr, contacts)
+                    .map_err(|source| BindError {
+                        addr: addr.clone(),
+                        source,
+                    })?;
                 let inherited = !adopted.is_empty();
                 let sockets = match inherited {
                     true => adopted,
-                    false => listener::bind(addr, self.workers)?,
+                    false => listener::bind(addr, self.workers, contacts)?,
                 };
                 new.push(New {
                     place,
@@ -113,13 +116,19 @@ impl Sockets {
         })
     }
 
-    fn adopted(&self, listener: &str, addr: &BindAddr) -> io::Result<Vec<Socket>> {
+    fn adopted(
+        &self,
+        listener: &str,
+        addr: &BindAddr,
+        contacts: &[IpAddr],
+    ) -> io::Result<Vec<Socket>> {
         let fitting = self
             .inherited
             .iter()
             .filter(|one| one.fits(listener, addr))
             .map(|one| one.socket.try_clone());
-        listener::complete(addr, fitting.collect::<io::Result<_>>()?, self.workers)
+        let fitting = fitting.collect::<io::Result<_>>()?;
+        listener::complete(addr, fitting, self.workers, contacts)
     }
 
     /// Takes the prepared sockets into use and gives up those that are wanted no more. The orders

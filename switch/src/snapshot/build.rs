@@ -2,9 +2,10 @@
 //! shared with the snapshot before.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_config::policy::{self, PathPattern, Policy, Protocol, TlsFiles};
+use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, Protocol, TlsFiles};
 
 use super::{Action, ListenerSettings, Route, RouteTable, Snapshot};
 use crate::pool::{Member, Pool};
@@ -69,8 +70,9 @@ impl Frame {
             router: Router::build(&policy.routes),
             routes: routes.collect(),
         };
+        let contacts = contacts(&policy);
         let listeners = policy.listeners.iter().map(|listener| {
-            let settings = settings(listener, &places, tls, ids);
+            let settings = settings(listener, &places, tls, &contacts, ids);
             let kept = previous.and_then(|previous| previous.same_listener(&settings));
             kept.unwrap_or_else(|| Arc::new(settings))
         });
@@ -127,7 +129,8 @@ impl Frame {
         };
         let mut all = self.listeners.iter();
         let found = all.find(|other| other.id == settings.id && other.policy == settings.policy)?;
-        (found.pool == settings.pool && same_tls(found)).then(|| found.clone())
+        let same = found.pool == settings.pool && found.contacts == settings.contacts;
+        (same && same_tls(found)).then(|| found.clone())
     }
 }
 
@@ -162,20 +165,32 @@ fn prefixes(paths: &[PathPattern]) -> Vec<String> {
     prefixes
 }
 
+/// The contact addresses of the policy.
+fn contacts(_policy: &Policy) -> Vec<IpAddr> {
+    // The language has no word for them yet.
+    Vec::new()
+}
+
 fn settings(
     listener: &policy::Listener,
     places: &HashMap<&str, usize>,
     tls: &TlsConfigs,
+    contacts: &[IpAddr],
     ids: &impl Ids,
 ) -> ListenerSettings {
     let pool = match &listener.protocol {
         Protocol::Http => None,
         Protocol::Tcp { pool } => places.get(pool.as_str()).copied(),
     };
+    let own = listener.bind.iter().filter_map(|addr| match addr {
+        BindAddr::Socket(addr) => Some(addr.ip()),
+        BindAddr::Any(_) | BindAddr::Unix(_) => None,
+    });
     ListenerSettings {
         id: ids.listener(&listener.name),
         policy: listener.clone(),
         pool,
+        contacts: own.filter(|ip| contacts.contains(ip)).collect(),
         tls: listener
             .tls
             .as_ref()

@@ -4,6 +4,7 @@
 mod build;
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -88,6 +89,8 @@ pub struct ListenerSettings {
     pub policy: policy::Listener,
     /// For TCP listeners: the place of their pool.
     pub pool: Option<usize>,
+    /// Addresses among those it listens on that this host has only while it holds them.
+    pub contacts: Vec<IpAddr>,
     /// For TLS listeners: what terminates it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }

@@ -2,11 +2,12 @@
 //! service manager.
 
 use std::io;
+use std::net::IpAddr;
 
 use pointsman_config::policy::BindAddr;
 use socket2::{Socket, Type};
 
-use super::{bind_tcp, local_address};
+use super::{How, bind_tcp, local_address};
 
 /// A listening socket from elsewhere.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ fn has_port_0(addr: &BindAddr) -> bool {
 
 /// Completes inherited sockets of one address to one per worker at least: by further SO_REUSEPORT
 /// sockets, or, where the inherited ones do not allow it, by copies that accept from the same
-/// queues. Surplus sockets stay: to close them would reset what waits in their queues.
+/// queues. `contacts`: see [`bind`](super::bind). Surplus sockets stay: to close them would reset what waits in their queues.
 ///
 /// # Errors
 /// The system has no more descriptors.
@@ -107,6 +108,7 @@ pub fn complete(
     wanted: &BindAddr,
     mut sockets: Vec<Socket>,
     workers: usize,
+    contacts: &[IpAddr],
 ) -> io::Result<Vec<Socket>> {
     let Some(first) = sockets.first() else {
         return Ok(sockets);
@@ -114,8 +116,11 @@ pub fn complete(
     let missing = workers.saturating_sub(sockets.len());
     let local = local_address(first);
     if let (Ok(addr), 1..) = (local, missing) {
-        let v6_only = !matches!(wanted, BindAddr::Any(_));
-        sockets.extend(bind_tcp(addr, missing, v6_only).unwrap_or_default());
+        let how = match wanted {
+            BindAddr::Any(_) => How::ANY,
+            _ => How::of(addr, contacts),
+        };
+        sockets.extend(bind_tcp(addr, missing, how).unwrap_or_default());
     }
     let own = sockets.len();
     while sockets.len() < workers {
@@ -135,7 +140,7 @@ mod tests {
     }
 
     fn inherited(listener: &str, bind_to: &BindAddr) -> Inherited {
-        let socket = bind(bind_to, 1).expect("loopback").remove(0);
+        let socket = bind(bind_to, 1, &[]).expect("loopback").remove(0);
         let origin = Origin {
             listener: listener.to_owned(),
             bind: bind_to.clone(),
@@ -158,14 +163,16 @@ mod tests {
 
     #[test]
     fn an_activated_socket_fits_by_its_address() {
-        let socket = bind(&loopback(), 1).expect("loopback").remove(0);
+        let socket = bind(&loopback(), 1, &[]).expect("loopback").remove(0);
         let addr = local_address(&socket).expect("a TCP socket");
         let socket = Inherited::activated(socket).expect("it listens");
         assert!(socket.fits("whatever", &BindAddr::Socket(addr)));
         assert!(!socket.fits("whatever", &BindAddr::Any(addr.port())));
         assert_eq!(socket.place(), addr.to_string());
 
-        let socket = bind(&BindAddr::Any(0), 1).expect("any address").remove(0);
+        let socket = bind(&BindAddr::Any(0), 1, &[])
+            .expect("any address")
+            .remove(0);
         let port = local_address(&socket).expect("a TCP socket").port();
         let socket = Inherited::activated(socket).expect("it listens");
         assert!(socket.fits("whatever", &BindAddr::Any(port)));
@@ -179,16 +186,16 @@ mod tests {
 
     #[test]
     fn fewer_sockets_than_workers_are_completed_and_surplus_ones_stay() {
-        let sockets = bind(&loopback(), 2).expect("loopback");
+        let sockets = bind(&loopback(), 2, &[]).expect("loopback");
         let addr = local_address(&sockets[0]).expect("a TCP socket");
         let wanted = BindAddr::Socket(addr);
-        let four = complete(&wanted, sockets, 4).expect("descriptors");
+        let four = complete(&wanted, sockets, 4, &[]).expect("descriptors");
         assert_eq!(four.len(), 4);
         assert!(
             four.iter()
                 .all(|socket| local_address(socket).ok() == Some(addr))
         );
-        let still_four = complete(&wanted, four, 1).expect("descriptors");
+        let still_four = complete(&wanted, four, 1, &[]).expect("descriptors");
         assert_eq!(still_four.len(), 4);
     }
 
@@ -196,7 +203,8 @@ mod tests {
     fn a_socket_that_allows_no_second_one_is_copied() {
         let only = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = only.local_addr().expect("bound");
-        let three = complete(&BindAddr::Socket(addr), vec![only.into()], 3).expect("descriptors");
+        let three =
+            complete(&BindAddr::Socket(addr), vec![only.into()], 3, &[]).expect("descriptors");
         assert_eq!(three.len(), 3);
     }
 }

@@ -5,7 +5,7 @@ mod inherited;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -25,12 +25,19 @@ pub const BACKLOG: i32 = 8192;
 /// alone where there is no IPv6. Unix: one socket, duplicated; a socket file that nobody listens on
 /// is replaced.
 ///
+/// `contacts` are addresses that this host may not have now and may get later: they can be listened
+/// on all the same (IP_FREEBIND, ip(7)), so that nothing is left to be opened in a takeover.
+///
 /// # Errors
 /// [`BindError`] names the address, the cause and what can be done about it.
-pub fn bind(addr: &BindAddr, workers: usize) -> Result<Vec<Socket>, BindError> {
+pub fn bind(
+    addr: &BindAddr,
+    workers: usize,
+    contacts: &[IpAddr],
+) -> Result<Vec<Socket>, BindError> {
     let sockets = match addr {
         BindAddr::Any(port) => bind_any(*port, workers),
-        BindAddr::Socket(addr) => bind_tcp(*addr, workers, true),
+        BindAddr::Socket(addr) => bind_tcp(*addr, workers, How::of(*addr, contacts)),
         BindAddr::Unix(path) => bind_unix(path, workers),
     };
     sockets.map_err(|source| BindError {
@@ -69,12 +76,11 @@ pub fn drain_queue(socket: &Socket) -> io::Result<Vec<Socket>> {
 
 fn bind_any(port: u16, workers: usize) -> io::Result<Vec<Socket>> {
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    match bind_tcp(v6, workers, false) {
-        Err(error) if lacks_ipv6(&error) => bind_tcp(
-            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-            workers,
-            false,
-        ),
+    match bind_tcp(v6, workers, How::ANY) {
+        Err(error) if lacks_ipv6(&error) => {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+            bind_tcp(v4, workers, How::ANY)
+        }
         other => other,
     }
 }
@@ -86,7 +92,30 @@ fn lacks_ipv6(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
-fn bind_tcp(mut addr: SocketAddr, workers: usize, v6_only: bool) -> io::Result<Vec<Socket>> {
+/// How a TCP socket is bound.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    /// IPv4 does not come in.
+    v6_only: bool,
+    /// The host need not have the address.
+    free: bool,
+}
+
+impl How {
+    const ANY: Self = Self {
+        v6_only: false,
+        free: false,
+    };
+
+    fn of(addr: SocketAddr, contacts: &[IpAddr]) -> Self {
+        Self {
+            v6_only: true,
+            free: contacts.contains(&addr.ip()),
+        }
+    }
+}
+
+fn bind_tcp(mut addr: SocketAddr, workers: usize, how: How) -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::with_capacity(workers);
     for _ in 0..workers.max(1) {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
@@ -95,7 +124,12 @@ fn bind_tcp(mut addr: SocketAddr, workers: usize, v6_only: bool) -> io::Result<V
         socket.set_reuse_port(true)?;
         socket.set_tcp_nodelay(true)?;
         if addr.is_ipv6() {
-            socket.set_only_v6(v6_only)?;
+            socket.set_only_v6(how.v6_only)?;
+        }
+        match how.free {
+            true if addr.is_ipv6() => socket.set_freebind_v6(true)?,
+            true => socket.set_freebind_v4(true)?,
+            false => {}
         }
         socket.bind(&addr.into())?;
         if addr.port() == 0 {
