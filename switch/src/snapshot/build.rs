@@ -166,9 +166,9 @@ fn prefixes(paths: &[PathPattern]) -> Vec<String> {
 }
 
 /// The contact addresses of the policy.
-fn contacts(_policy: &Policy) -> Vec<IpAddr> {
-    // The language has no word for them yet.
-    Vec::new()
+fn contacts(policy: &Policy) -> Vec<IpAddr> {
+    let addresses = policy.contacts.iter().flat_map(|contact| &contact.addresses);
+    addresses.map(|net| net.addr()).collect()
 }
 
 fn settings(
