@@ -74,6 +74,7 @@ mod tests {
 
     const WELL: Signs = Signs {
         link: true,
+        ready: true,
         listens: true,
         pulse: Duration::ZERO,
         pools_up: 2,

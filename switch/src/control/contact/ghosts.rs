@@ -59,8 +59,10 @@ impl Ghosts {
     /// Nothing has moved.
     pub(super) fn calm(&mut self, host: &mut Host, index: u32, addresses: &[IpNet]) {
         if let Some((_, soft)) = self.places.iter_mut().find(|(at, _)| *at == index) {
-            for net in addresses.iter().filter(|net| !soft.is_released(net.addr())) {
-                let _ = soft.end(host, *net);
+            for net in addresses {
+                if !soft.is_released(net.addr()) {
+                    let _ = soft.end(host, *net);
+                }
             }
         }
     }

@@ -11,9 +11,9 @@ use super::group::GroupId;
 use super::peer::backoff::Backoff;
 use super::peer::door::Door;
 use super::peer::ended::Ended;
-use super::peer::heartbeat::{Beat, Heartbeat, HeartbeatKey, HeartbeatSocket};
+use super::peer::heartbeat::{Heartbeat, HeartbeatKey, HeartbeatSocket, MAX_HEARTBEAT};
 use super::peer::initiates;
-use super::peer::message::{Hello, Message, State};
+use super::peer::message::{GroupState, Hello, Message, State};
 use super::peer::secure::Psk;
 use super::peer::session::Session;
 use super::peer::watch::Watch;
@@ -28,7 +28,7 @@ const RETELL: Duration = Duration::from_secs(1);
 /// Own addresses that are not there yet are looked for again so often.
 const SEARCH: Duration = Duration::from_secs(1);
 /// Bytes of a datagram that are read.
-const DATAGRAM: usize = 2048;
+const DATAGRAM: usize = MAX_HEARTBEAT + 1;
 /// Datagrams that one turn reads.
 const MAX_DATAGRAMS: usize = 256;
 
@@ -55,6 +55,8 @@ pub(super) struct Mesh {
     hello: Hello,
     key: HeartbeatKey,
     sequence: u64,
+    /// The heartbeat that was sent last.
+    bytes: Vec<u8>,
     own: State,
     door: Option<Door>,
     beats: Vec<(IpAddr, HeartbeatSocket)>,
@@ -92,19 +94,23 @@ struct Link {
 
 impl Mesh {
     /// Nothing is opened before [`Mesh::begin`].
-    pub(super) fn new(plan: MeshPlan, own: State, now: Instant) -> Self {
-        let key = HeartbeatKey::random();
+    ///
+    /// # Errors
+    /// The system has no random bits.
+    pub(super) fn new(plan: MeshPlan, own: State, now: Instant) -> io::Result<Self> {
+        let key = HeartbeatKey::random()?;
         let hello = Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: SplitMix::process_seed(),
             heartbeat_key: key.to_base64(),
         };
-        Self {
+        Ok(Self {
             psk: plan.secret.as_ref().map(|secret| Psk::of(secret.expose())),
             plan,
             hello,
             key,
             sequence: 0,
+            bytes: Vec::new(),
             own,
             door: None,
             beats: Vec::new(),
@@ -114,7 +120,7 @@ impl Mesh {
             search_at: now,
             news: Vec::new(),
             dropped: Tally::default(),
-        }
+        })
     }
 
     /// What was heard since the last time.
@@ -411,7 +417,7 @@ impl Mesh {
         link.opened = Some(now);
         link.why = None;
         link.since = std::time::SystemTime::now();
-        link.watch.session_opened(now);
+        link.watch.session_opened();
         let peer = link.peer;
         if !std::mem::replace(&mut link.is_alive, true) {
             self.news.push(News::Found(peer));
@@ -445,12 +451,8 @@ impl Mesh {
             let peer = link.peer;
             match message {
                 Message::State(state) => {
-                    let sights = state.groups.iter().map(|group| {
-                        let sight = Sight {
-                            role: group.role,
-                            priority: group.priority,
-                        };
-                        News::Sight(group.group, group.address, sight)
+                    let sights = state.groups.iter().map(|member| {
+                        News::Sight(member.state.group, member.source, sight(&member.state))
                     });
                     self.news.extend(sights);
                     link.state = Some(state);
@@ -495,10 +497,9 @@ impl Mesh {
             self.news.push(News::Found(from));
         }
         let addresses: HashMap<GroupId, IpAddr> = link.addresses().collect();
-        for Beat { group, role, priority } in beat.groups {
-            if let Some(address) = addresses.get(&group) {
-                let sight = Sight { role, priority };
-                self.news.push(News::Sight(group, *address, sight));
+        for state in beat.groups {
+            if let Some(source) = addresses.get(&state.group) {
+                self.news.push(News::Sight(state.group, *source, sight(&state)));
             }
         }
     }
@@ -524,22 +525,19 @@ impl Mesh {
     fn beat(&mut self, now: Instant) {
         self.beat_at = now + self.plan.heartbeat;
         self.sequence += 1;
-        let groups = self.own.groups.iter().map(|group| Beat {
-            group: group.group,
-            role: group.role,
-            priority: group.priority,
-        });
+        let groups = self.own.groups.iter().map(|member| member.state);
         let beat = Heartbeat {
+            leaving: false,
             node: self.hello.node,
             sequence: self.sequence,
             groups: groups.collect(),
         };
-        let bytes = beat.encode(&self.key);
+        beat.encode(&self.key, &mut self.bytes);
         for link in &self.links {
             let socket = self.beats.iter().find(|(own, _)| *own == link.own);
             if let Some((_, socket)) = socket {
                 // A peer whose host is down must not be a reason to stop.
-                let _ = socket.send(&bytes, SocketAddr::new(link.peer, self.plan.port));
+                let _ = socket.send(&self.bytes, SocketAddr::new(link.peer, self.plan.port));
             }
         }
     }
@@ -587,11 +585,18 @@ impl Link {
 
     fn addresses(&self) -> impl Iterator<Item = (GroupId, IpAddr)> {
         let groups = self.state.iter().flat_map(|state| &state.groups);
-        groups.map(|group| (group.group, group.address))
+        groups.map(|member| (member.state.group, member.source))
     }
 
     fn address_in(&self, group: GroupId) -> Option<IpAddr> {
         self.addresses().find(|(id, _)| *id == group).map(|(_, address)| address)
+    }
+}
+
+fn sight(state: &GroupState) -> Sight {
+    Sight {
+        role: state.role,
+        priority: state.priority,
     }
 }
 

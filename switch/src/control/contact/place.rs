@@ -63,7 +63,7 @@ impl Place {
             .transpose()
             .map_err(|error| of("virtual_mac", error))?;
         let (index, mac) = match &virtual_mac {
-            Some(virtual_mac) => (virtual_mac.index(), virtual_mac.mac()),
+            Some(virtual_mac) => (virtual_mac.index, virtual_mac.mac),
             None => (link.index, link.mac),
         };
         let announcer = Announcer::open(index, mac).map_err(|error| of("announcing", error))?;
@@ -100,12 +100,12 @@ impl Place {
     pub(super) fn index(&self) -> u32 {
         self.virtual_mac
             .as_ref()
-            .map_or(self.link.index, VirtualMac::index)
+            .map_or(self.link.index, |virtual_mac| virtual_mac.index)
     }
 
     /// The device that is to be removed with the addresses.
     pub(super) fn device(&self) -> Option<u32> {
-        self.virtual_mac.as_ref().map(VirtualMac::index)
+        self.virtual_mac.as_ref().map(|virtual_mac| virtual_mac.index)
     }
 
     /// The link-layer address that frames for this switch itself go to.
@@ -229,7 +229,7 @@ impl Place {
         if !plan.unicast.is_empty() && !plan.unicast.contains(&source) {
             return Some(Err("source"));
         }
-        let decoded = Advert::decode(packet.payload, source, destination);
+        let decoded = Advert::decode(packet.payload, source, destination, true);
         let (advert, checksum) = match decoded {
             Ok(decoded) => decoded,
             Err(discard) => return Some(Err(discard.word())),
@@ -268,7 +268,7 @@ impl Place {
         if v4.is_empty() {
             return Ok(());
         }
-        let own = self.virtual_mac.as_ref().map_or(self.link.mac, VirtualMac::mac);
+        let own = self.virtual_mac.as_ref().map_or(self.link.mac, |virtual_mac| virtual_mac.mac);
         let mut conflicts = Conflicts::open(self.link.index)?;
         conflicts.watch(&v4, own)?;
         self.conflicts = Some(conflicts);

@@ -420,9 +420,14 @@ impl Group {
         let since = self.now - self.changed;
         let mut doubled = false;
         for side in [0, 1] {
-            let there = || (0..self.nodes.len()).filter(move |at| self.side[*at] == side);
-            let alive = there().filter(|at| self.nodes[*at].alive).count();
-            let holders = there().filter(|at| self.nodes[*at].holds).count();
+            let there: Vec<&Node> = self
+                .nodes
+                .iter()
+                .zip(&self.side)
+                .filter_map(|(node, own)| (*own == side).then_some(node))
+                .collect();
+            let alive = there.iter().filter(|node| node.alive).count();
+            let holders = there.iter().filter(|node| node.holds).count();
             doubled |= holders > 1;
             if alive > 0 && since > SETTLE {
                 assert_eq!(

@@ -4,14 +4,19 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{Keeper, MAX_PACKETS};
-use crate::control::contact::group::Role;
-use crate::control::contact::host::{Change, Link};
+use crate::control::contact::group::{GroupId, Role};
+use crate::control::contact::host::Change;
 use crate::control::contact::member::Member;
-use crate::control::contact::mesh::News;
+use crate::control::contact::mesh::{Mesh, News};
 use crate::control::contact::peer::message::{Message, Yield};
 use crate::metrics::Tally;
+use crate::shared::quotas::Used;
 
 impl Keeper {
+    fn member(&mut self, group: GroupId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id() == group)
+    }
+
     /// What the other switches have said.
     pub(super) fn hear(&mut self, now: Instant) {
         let news = self.mesh.as_mut().map(Mesh::news).unwrap_or_default();
@@ -74,7 +79,14 @@ impl Keeper {
             }
             Message::RelayOver { group } => self.clear_relays(group),
             Message::TicketKeys { keys } => self.traffic.adopt_ticket_keys(&keys),
-            Message::Quotas { clients } => self.traffic.merge_quotas(&clients),
+            Message::Quotas { clients } => {
+                let used = clients.into_iter().map(|quota| Used {
+                    listener: quota.listener,
+                    client: quota.client,
+                    due: quota.due,
+                });
+                self.traffic.merge_quotas(&used.collect::<Vec<_>>());
+            }
             _ => {}
         }
     }

@@ -8,35 +8,28 @@ mod obey;
 mod tell;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::command::{Command, CommandInbox, Inheritance};
-use super::desk::{Inbox, Order, Refusal, Reply};
-use super::election::{Action, Fitness, Why};
-use super::fitness::{Physician, Signs};
-use super::ghosts::{Ghosts, Laid};
-use super::group::{GroupId, Role};
-use super::host::guardian::{Charge, Guardian, Held};
-use super::host::netlink::{Change, LinkWatch};
-use super::host::{Host, Link};
+use super::command::CommandInbox;
+use super::desk::{Inbox, Reply};
+use super::fitness::Physician;
+use super::ghosts::Ghosts;
+use super::group::GroupId;
+use super::host::{Charge, Guardian, Host, LinkWatch};
 use super::member::Member;
-use super::mesh::{Mesh, News};
-use super::peer::message::{GroupState, Message, State, Yield};
+use super::mesh::Mesh;
 use super::place::Place;
-use super::plan::{GroupPlan, Plan};
+use super::plan::Plan;
 use super::relay::Relay;
-use super::relay::soft::LOOPBACK;
 use super::routed::Routed;
-use super::status::{Board, ContactEvent, ContactStatus};
+use super::status::Board;
 use super::{Setup, Traffic};
-use crate::metrics::{AddressFigures, ContactFigures, Hub, Tally, address_label};
+use crate::metrics::{Hub, LoopDelay, Tally};
 
 /// How often the own health is looked at.
 const CHECKUP: Duration = Duration::from_millis(100);
@@ -52,6 +45,10 @@ const WITHDRAWAL: Duration = Duration::from_millis(500);
 const REPEAT: Duration = Duration::from_secs(1);
 /// Packets of one socket that one turn reads.
 const MAX_PACKETS: usize = 256;
+
+fn input(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::IN)
+}
 
 /// Everything that the thread has.
 pub(super) struct Keeper {
@@ -189,7 +186,6 @@ impl Keeper {
     }
 
     fn sleep(&self, due: Instant) {
-        let input = |fd: BorrowedFd<'_>| PollFd::from_borrowed_fd(fd, PollFlags::IN).clone();
         let mut watched = vec![input(self.commands.as_fd()), input(self.links.as_fd())];
         for place in self.members.iter().filter_map(|member| member.place.as_ref()) {
             watched.push(input(place.socket.as_fd()));
@@ -251,7 +247,7 @@ impl Keeper {
                 self.act(at, action, now);
             }
         }
-        self.answer_orders(now);
+        self.answer_orders();
         self.answer_leave(now);
         let state = self.own_state();
         if let Some(mesh) = &mut self.mesh {

@@ -60,7 +60,11 @@ impl Keeper {
     fn open_mesh(&mut self, now: Instant) {
         let own = self.own_state();
         let plan = self.plan.mesh.clone();
-        self.mesh = plan.map(|plan| Mesh::new(plan, own, now));
+        let mesh = plan.map(|plan| Mesh::new(plan, own, now)).transpose();
+        self.mesh = mesh.unwrap_or_else(|error| {
+            tracing::error!("contact: no sessions: {error}");
+            None
+        });
     }
 
     /// Puts another policy into force, all of it or nothing.

@@ -12,7 +12,7 @@ use crate::control::contact::group::GroupId;
 use crate::control::contact::host::{Charge, Held};
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::Mesh;
-use crate::control::contact::peer::message::{GroupState, Message, State};
+use crate::control::contact::peer::message::{GroupState, MemberState, Message, Quota, State};
 use crate::control::contact::place::Place;
 use crate::control::contact::relay::Relay;
 use crate::control::contact::relay::soft::LOOPBACK;
@@ -23,11 +23,13 @@ impl Keeper {
     /// How this switch stands.
     pub(super) fn own_state(&self) -> State {
         let groups = self.members.iter().filter_map(|member| {
-            Some(GroupState {
-                group: member.id(),
-                role: member.election.role(),
-                priority: member.election.priority(),
-                address: member.place.as_ref()?.own,
+            Some(MemberState {
+                state: GroupState {
+                    group: member.id(),
+                    role: member.election.role(),
+                    priority: member.election.priority(),
+                },
+                source: member.place.as_ref()?.own,
             })
         });
         State {
@@ -136,9 +138,13 @@ impl Keeper {
                 keys: self.traffic.ticket_keys(),
             });
         }
-        let clients = self.traffic.quotas(now);
-        if !clients.is_empty() {
-            mesh.send_all(&Message::Quotas { clients });
+        let clients = self.traffic.quotas(now).into_iter().map(|used| Quota {
+            listener: used.listener,
+            client: used.client,
+            due: used.due,
+        });
+        for message in Message::quotas(clients) {
+            mesh.send_all(&message);
         }
     }
 
@@ -154,7 +160,9 @@ impl Keeper {
     pub(super) fn charge(&mut self) {
         let charge = self.wanted_charge();
         if charge != self.charged {
-            self.guardian.charge(&charge);
+            if let Err(error) = self.guardian.charge(&charge) {
+                tracing::warn!("no guardian would release the addresses: {error}");
+            }
             self.charged = charge;
         }
     }
