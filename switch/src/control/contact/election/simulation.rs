@@ -118,6 +118,8 @@ struct Node {
     holds: bool,
     /// When it wanted to wake.
     due: Duration,
+    /// When it will.
+    wakes: Option<Duration>,
 }
 
 struct Group {
@@ -174,7 +176,8 @@ impl Group {
                 return;
             }
             self.now = time;
-            self.happen(self.events[event]);
+            let event = std::mem::replace(&mut self.events[event], Event::Fate);
+            self.happen(event);
             self.judge();
         }
     }
@@ -217,7 +220,12 @@ impl Group {
                     self.turn(to);
                 }
             }
-            Event::Wakes(at) => self.turn(at),
+            // An earlier one has been found to be due meanwhile.
+            Event::Wakes(at) if self.nodes[at].wakes != Some(self.now) => {}
+            Event::Wakes(at) => {
+                self.nodes[at].wakes = None;
+                self.turn(at);
+            }
             Event::Beats(at) => self.beat(at),
             Event::Fate => self.fate(),
         }
@@ -230,7 +238,7 @@ impl Group {
         }
         if self.now < self.nodes[at].stalls_until {
             let left = self.nodes[at].stalls_until - self.now;
-            return self.push(left, Event::Wakes(at));
+            return self.wake(at, left);
         }
         let now = self.local(at);
         let late = self.now.saturating_sub(self.nodes[at].due);
@@ -243,6 +251,17 @@ impl Group {
         self.nodes[at].election.tick(now);
         self.bury(at, now);
         self.work(at);
+    }
+
+    fn wake(&mut self, at: usize, after: Duration) {
+        // Where a clock is slow, its nanoseconds would never be over.
+        let after = after.max(Duration::from_micros(1));
+        let time = self.now + after;
+        let wakes = &mut self.nodes[at].wakes;
+        if wakes.is_none_or(|known| time < known || known < self.now) {
+            *wakes = Some(time);
+            self.push(after, Event::Wakes(at));
+        }
     }
 
     fn hear(&mut self, at: usize, from: usize, said: Said, now: Instant) {
@@ -302,7 +321,7 @@ impl Group {
         if let Some(due) = due {
             let after = due.saturating_duration_since(local);
             self.nodes[at].due = self.now + after;
-            self.push(after, Event::Wakes(at));
+            self.wake(at, after);
         }
     }
 
@@ -477,6 +496,7 @@ impl Node {
             mailbox: Vec::new(),
             holds: false,
             due: Duration::ZERO,
+            wakes: None,
         }
     }
 }
