@@ -4,6 +4,7 @@ mod activation;
 mod check;
 mod client;
 pub mod daemon;
+mod guard;
 mod logging;
 pub mod output;
 pub(crate) mod panics;
@@ -65,6 +66,7 @@ pub fn main(args: Args) -> Exit {
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
         Command::Schema => output::print(&pointsman_config::schema::json()),
         Command::Reference => output::print(&pointsman_config::reference::markdown()),
+        Command::Guard => guard::run(),
     }
 }
 

@@ -1,1 +1,13 @@
 //! This host: its interfaces and addresses, by rtnetlink; the guardian that takes addresses back.
+
+pub mod guardian;
+pub mod netlink;
+pub mod sysctl;
+pub mod tun;
+pub mod virtual_mac;
+
+pub use guardian::{Charge, Farewell, Guardian, Held};
+pub use netlink::{Change, Host, Link, LinkWatch, Scope};
+pub use sysctl::Sysctl;
+pub use tun::AddressDevice;
+pub use virtual_mac::VirtualMac;
