@@ -48,6 +48,9 @@ pub enum Command {
     Schema,
     /// Print the reference of the policy language in Markdown
     Reference,
+    /// Take the contact addresses off this host when the switch dies; it starts this by itself
+    #[command(hide = true)]
+    Guard,
 }
 
 /// `pointsman run`

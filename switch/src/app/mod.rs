@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod contact;
 pub mod daemon;
+mod guard;
 mod logging;
 pub mod output;
 pub(crate) mod panics;
@@ -68,6 +69,7 @@ pub fn main(args: Args) -> Exit {
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
         Command::Schema => output::print(&pointsman_config::schema::json()),
         Command::Reference => output::print(&pointsman_config::reference::markdown()),
+        Command::Guard => guard::run(),
     }
 }
 

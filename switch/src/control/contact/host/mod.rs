@@ -2,7 +2,10 @@
 
 pub mod guardian;
 pub mod netlink;
+<<<<<<< HEAD
 mod soft;
+=======
+>>>>>>> host
 pub mod sysctl;
 pub mod tun;
 pub mod virtual_mac;
