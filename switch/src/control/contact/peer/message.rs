@@ -3,12 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::heartbeat::HeartbeatKey;
 use crate::control::contact::group::{GroupId, Role};
 
 /// Groups that one switch may be a member of.
 pub const MAX_GROUPS: usize = 64;
 /// Bytes of an encoded message at most.
 pub const MAX_MESSAGE: usize = 60_000;
+/// Keys of one [`Message::TicketKeys`] at most.
+pub const MAX_KEYS: usize = 8;
+/// Clients of one [`Message::Quotas`] at most.
+pub const MAX_QUOTAS: usize = 1000;
+/// Bytes of any one string at most.
+pub const MAX_STRING: usize = 256;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,17 +49,108 @@ pub enum Message {
     },
     /// Keys of TLS session tickets (RFC 5077), the newest first.
     TicketKeys {
-        /// Each in base64.
+        /// Each in base64; at most [`MAX_KEYS`].
         keys: Vec<String>,
     },
     /// How far clients have used up their rates.
     Quotas {
-        /// Some clients; the others follow in further messages.
+        /// Some clients, at most [`MAX_QUOTAS`]; the others follow in further messages.
         clients: Vec<Quota>,
     },
     /// Of a later version.
     #[serde(other)]
     Unknown,
+}
+
+impl Message {
+    /// As JSON.
+    ///
+    /// # Errors
+    /// What of it is beyond its bound.
+    pub fn encode(&self) -> Result<Vec<u8>, &'static str> {
+        self.check()?;
+        let bytes = serde_json::to_vec(self).map_err(|_| "a message cannot be encoded")?;
+        if bytes.len() > MAX_MESSAGE {
+            return Err("a message is too long");
+        }
+        Ok(bytes)
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// What is wrong with it, or which bound it does not keep.
+    pub fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
+        if bytes.len() > MAX_MESSAGE {
+            return Err("a message is too long");
+        }
+        let message: Self =
+            serde_json::from_slice(bytes).map_err(|_| "a message cannot be understood")?;
+        message.check()?;
+        Ok(message)
+    }
+
+    /// How far clients have used up their rates, in as many messages as it takes. A quota with a
+    /// name that is too long is left out.
+    pub fn quotas(clients: impl IntoIterator<Item = Quota>) -> Vec<Self> {
+        let mut parts = vec![];
+        let (mut part, mut size) = (vec![], 0);
+        for quota in clients {
+            let bytes = serde_json::to_vec(&quota).map_or(usize::MAX, |bytes| bytes.len() + 1);
+            if quota.listener.len() > MAX_STRING || bytes > QUOTAS_BYTES {
+                continue;
+            }
+            if part.len() == MAX_QUOTAS || size + bytes > QUOTAS_BYTES {
+                let clients = std::mem::take(&mut part);
+                parts.push(Self::Quotas { clients });
+                size = 0;
+            }
+            size += bytes;
+            part.push(quota);
+        }
+        if !part.is_empty() {
+            parts.push(Self::Quotas { clients: part });
+        }
+        parts
+    }
+
+    /// What serde does not look at.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Hello(hello) => hello.check(),
+            Self::State(state) => state.check(),
+            Self::Yield(Yield { group, .. })
+            | Self::Request { group }
+            | Self::Released { group }
+            | Self::RelayOver { group } => check_group(*group),
+            Self::TicketKeys { keys } if keys.len() > MAX_KEYS => Err("there are too many keys"),
+            Self::TicketKeys { keys } => keys.iter().try_for_each(|key| check_string(key)),
+            Self::Quotas { clients } if clients.len() > MAX_QUOTAS => {
+                Err("there are too many quotas")
+            }
+            Self::Quotas { clients } => clients
+                .iter()
+                .try_for_each(|quota| check_string(&quota.listener)),
+            Self::Bye { .. } | Self::Unknown => Ok(()),
+        }
+    }
+}
+
+/// Of the quotas of one message, with room for what stands around them.
+const QUOTAS_BYTES: usize = MAX_MESSAGE - 64;
+
+fn check_string(string: &str) -> Result<(), &'static str> {
+    match string.len() {
+        0..=MAX_STRING => Ok(()),
+        _ => Err("a string is too long"),
+    }
+}
+
+fn check_group(group: GroupId) -> Result<(), &'static str> {
+    match group.number {
+        0 => Err("there is no group 0"),
+        _ => Ok(()),
+    }
 }
 
 /// Who speaks.
@@ -66,6 +164,15 @@ pub struct Hello {
     pub heartbeat_key: String,
 }
 
+impl Hello {
+    fn check(&self) -> Result<(), &'static str> {
+        check_string(&self.version)?;
+        HeartbeatKey::from_base64(&self.heartbeat_key)
+            .map(drop)
+            .ok_or("the key of the heartbeats is none")
+    }
+}
+
 /// How things stand at a switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -73,8 +180,20 @@ pub struct State {
     pub digest: String,
     /// Pools of which at least one backend is up.
     pub pools_up: u32,
-    /// The groups that it is a member of.
+    /// The groups that it is a member of, at most [`MAX_GROUPS`].
     pub groups: Vec<GroupState>,
+}
+
+impl State {
+    fn check(&self) -> Result<(), &'static str> {
+        check_string(&self.digest)?;
+        if self.groups.len() > MAX_GROUPS {
+            return Err("there are too many groups");
+        }
+        self.groups
+            .iter()
+            .try_for_each(|state| check_group(state.group))
+    }
 }
 
 /// How a switch stands to a group.
