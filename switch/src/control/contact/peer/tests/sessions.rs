@@ -54,6 +54,7 @@ fn all_kinds_of_messages_go_both_ways_with_and_without_a_secret() {
         assert_eq!(low.session().peer_hello().unwrap().node, 2);
         assert_eq!(high.session().peer_hello().unwrap().node, 1);
         assert_eq!(low.session().deadline(), None);
+        low.ready(Instant::now() + 2 * HANDSHAKE_LIMIT);
         let kinds = all_kinds();
         for message in &kinds {
             low.session().send(message).unwrap();
