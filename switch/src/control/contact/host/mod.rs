@@ -2,10 +2,6 @@
 
 pub mod guardian;
 pub mod netlink;
-<<<<<<< HEAD
-mod soft;
-=======
->>>>>>> host
 pub mod sysctl;
 pub mod tun;
 pub mod virtual_mac;

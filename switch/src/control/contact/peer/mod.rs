@@ -15,6 +15,8 @@ pub mod message;
 pub mod secure;
 pub mod session;
 mod talk;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 
 use std::net::IpAddr;

@@ -1,0 +1,199 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::message::*;
+use super::hello;
+use crate::control::contact::group::{Family, GroupId, Role};
+
+pub fn group() -> GroupId {
+    GroupId {
+        number: 51,
+        family: Family::Ipv6,
+    }
+}
+
+fn groups() -> impl Strategy<Value = GroupId> {
+    let family = prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)];
+    (1u8.., family).prop_map(|(number, family)| GroupId { number, family })
+}
+
+fn state() -> impl Strategy<Value = Message> {
+    let role = prop_oneof![Just(Role::Active), Just(Role::Standby), Just(Role::Out)];
+    let group = (groups(), role, any::<u8>()).prop_map(|(group, role, priority)| GroupState {
+        group,
+        role,
+        priority,
+    });
+    let groups = vec(group, 0..=MAX_GROUPS);
+    (string(), any::<u32>(), groups).prop_map(|(digest, pools_up, groups)| {
+        Message::State(State {
+            digest,
+            pools_up,
+            groups,
+        })
+    })
+}
+
+fn quotas() -> impl Strategy<Value = Vec<Quota>> {
+    let quota = (string(), any::<std::net::IpAddr>(), any::<u32>());
+    let quota = quota.prop_map(|(listener, client, due)| Quota {
+        listener,
+        client,
+        due,
+    });
+    vec(quota, 0..40)
+}
+
+/// At most as long as may be.
+fn string() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..64).prop_map(String::from_iter)
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let relay = any::<Option<[u8; 6]>>();
+    prop_oneof![
+        (string(), any::<u64>()).prop_map(|(version, node)| Message::Hello(Hello {
+            version,
+            ..hello(node)
+        })),
+        state(),
+        (groups(), relay).prop_map(|(group, relay_to)| Message::Yield(Yield { group, relay_to })),
+        groups().prop_map(|group| Message::Request { group }),
+        groups().prop_map(|group| Message::Released { group }),
+        groups().prop_map(|group| Message::RelayOver { group }),
+        any::<u32>().prop_map(|successor| Message::Bye { successor }),
+        vec(string(), 0..=MAX_KEYS).prop_map(|keys| Message::TicketKeys { keys }),
+        quotas().prop_map(|clients| Message::Quotas { clients }),
+        Just(Message::Unknown),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_message_comes_out_as_it_went_in(message in messages()) {
+        let bytes = message.encode().unwrap();
+        prop_assert_eq!(Message::decode(&bytes), Ok(message));
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn quotas_in_parts_are_all_of_them(clients in vec(quotas(), 0..40)) {
+        let clients = clients.concat();
+        let mut got = vec![];
+        for part in Message::quotas(clients.clone()) {
+            part.encode().unwrap();
+            let Message::Quotas { clients } = part else {
+                panic!("{part:?}");
+            };
+            prop_assert!(!clients.is_empty());
+            got.extend(clients);
+        }
+        prop_assert_eq!(got, clients);
+    }
+}
+
+fn quota(listener: &str) -> Quota {
+    Quota {
+        listener: listener.to_owned(),
+        client: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+        due: u32::MAX,
+    }
+}
+
+#[test]
+fn quotas_are_parted_by_number_and_by_bytes_and_those_of_long_names_left_out() {
+    let sizes = |quotas: Vec<Quota>| -> Vec<usize> {
+        let parts = Message::quotas(quotas);
+        parts.iter().for_each(|part| drop(part.encode().unwrap()));
+        let length = |part: &Message| match part {
+            Message::Quotas { clients } => clients.len(),
+            _ => 0,
+        };
+        parts.iter().map(length).collect()
+    };
+    let short = Quota {
+        client: "::".parse().unwrap(),
+        due: 0,
+        ..quota("")
+    };
+    assert_eq!(sizes(vec![short; 2500]), [1000, 1000, 500]);
+    let long = sizes(vec![quota(&"x".repeat(MAX_STRING)); 1000]);
+    assert!(long.len() > 5 && long.iter().sum::<usize>() == 1000);
+    assert_eq!(sizes(vec![quota(&"x".repeat(MAX_STRING + 1))]), [0; 0]);
+    assert_eq!(sizes(vec![]), [0; 0]);
+}
+
+#[test]
+fn a_type_of_a_later_version_is_unknown_and_its_fields_are_ignored() {
+    for text in [
+        r#"{"type":"parliament"}"#,
+        r#"{"type":"parliament","seats":[1,2,{"x":null}]}"#,
+        r#"{"seats":[1],"type":"parliament"}"#,
+    ] {
+        let got = Message::decode(text.as_bytes());
+        assert_eq!(got, Ok(Message::Unknown), "{text}");
+    }
+    let text = r#"{"type":"bye","successor":5,"reason":{"a":[1]}}"#;
+    let got = Message::decode(text.as_bytes());
+    assert_eq!(got, Ok(Message::Bye { successor: 5 }));
+}
+
+#[test]
+fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
+    let state = GroupState {
+        group: group(),
+        role: Role::Out,
+        priority: 0,
+    };
+    let long = || "x".repeat(MAX_STRING + 1);
+    let beyond = [
+        Message::Hello(Hello {
+            version: long(),
+            ..hello(1)
+        }),
+        Message::Hello(Hello {
+            heartbeat_key: long(),
+            ..hello(1)
+        }),
+        Message::State(State {
+            digest: String::new(),
+            pools_up: 0,
+            groups: vec![state; MAX_GROUPS + 1],
+        }),
+        Message::State(State {
+            digest: long(),
+            pools_up: 0,
+            groups: vec![],
+        }),
+        Message::TicketKeys {
+            keys: vec![String::new(); MAX_KEYS + 1],
+        },
+        Message::TicketKeys { keys: vec![long()] },
+        Message::Quotas {
+            clients: vec![quota(""); MAX_QUOTAS + 1],
+        },
+        Message::Quotas {
+            clients: vec![quota(&long())],
+        },
+        Message::Request {
+            group: GroupId {
+                number: 0,
+                ..group()
+            },
+        },
+    ];
+    for message in beyond {
+        assert!(message.encode().is_err(), "{message:?}");
+        let bytes = serde_json::to_vec(&message).unwrap();
+        assert!(Message::decode(&bytes).is_err(), "{message:?}");
+    }
+    let clients = vec![quota("x"); MAX_QUOTAS];
+    let got = Message::Quotas { clients }.encode();
+    assert_eq!(got, Err("a message is too long"));
+    let spaces = [&vec![b' '; MAX_MESSAGE][..], b"{}"].concat();
+    assert_eq!(Message::decode(&spaces), Err("a message is too long"));
+}

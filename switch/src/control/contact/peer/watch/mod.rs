@@ -1,0 +1,105 @@
+//! Is a peer alive? Its silence, judged without a socket or a clock.
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+/// How late a heartbeat may be beyond its time: less is scheduling.
+const GRACE: Duration = Duration::from_millis(1);
+
+/// Who listens for the heartbeats of one peer. Before the first one it judges nothing: heartbeats may
+/// not get through at all.
+#[derive(Debug)]
+pub struct Watch {
+    heartbeat: Duration,
+    misses: u32,
+    heard: Option<Instant>,
+    /// Since then the peer's process has probably died.
+    doubted: Option<Instant>,
+    /// A successor may be on its way until then.
+    suspended: Option<Instant>,
+    /// Silence since the last heartbeat during which we did not run.
+    slept: Duration,
+    dead: bool,
+}
+
+impl Watch {
+    /// The peer sends every `heartbeat`; `misses` of them in a row, at least one, are a death.
+    pub fn new(heartbeat: Duration, misses: u32) -> Self {
+        Self {
+            heartbeat,
+            misses: misses.max(1),
+            heard: None,
+            doubted: None,
+            suspended: None,
+            slept: Duration::ZERO,
+            dead: false,
+        }
+    }
+
+    /// A heartbeat has come.
+    pub fn heard(&mut self, now: Instant) {
+        let limit = self.limit();
+        // What a dead process had sent has long arrived by then: the session alone has ended.
+        self.doubted = self.doubted.filter(|since| now < *since + limit);
+        self.heard = Some(now);
+        self.slept = Duration::ZERO;
+        self.dead = false;
+    }
+
+    /// A session with the peer is open. Silence counts from the next heartbeat on.
+    pub fn session_opened(&mut self) {
+        *self = Self::new(self.heartbeat, self.misses);
+    }
+
+    /// The session was closed without a farewell: the process has probably died. One missed heartbeat
+    /// is enough until it is heard again for as long as its silence would have been a death; if none
+    /// was ever heard, the end of the session is.
+    pub fn session_ended(&mut self, now: Instant) {
+        self.doubted = Some(now);
+    }
+
+    /// The peer has left in order. It is not dead before `until`, when a successor is given up.
+    pub fn suspend(&mut self, until: Instant) {
+        self.suspended = Some(until);
+        self.dead = false;
+    }
+
+    /// The loop has woken up `lateness` after it wanted to. In that time nobody listened, and silence
+    /// does not count. Called in every turn, before or after what was heard in it.
+    pub fn looked(&mut self, now: Instant, lateness: Duration) {
+        let silence = self.heard.map(|heard| now.saturating_duration_since(heard));
+        // No more than there was.
+        self.slept = silence.map_or(Duration::ZERO, |silence| {
+            silence.min(self.slept.saturating_add(lateness))
+        });
+    }
+
+    /// When [`Watch::is_dead`] is to be asked next, if nothing is heard until then.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.silence_ends().filter(|_| !self.dead)
+    }
+
+    /// Whether the peer is dead, as far as one can tell. Asked after everything was read that has
+    /// arrived. Once dead, it stays so until something is heard of it.
+    pub fn is_dead(&mut self, now: Instant) -> bool {
+        self.dead |= self.silence_ends().is_some_and(|ends| now >= ends);
+        self.dead
+    }
+
+    fn silence_ends(&self) -> Option<Instant> {
+        let allowed = match self.doubted {
+            Some(_) => self.limit().min(self.heartbeat + GRACE),
+            None => self.limit(),
+        };
+        let heard = self.heard.map(|heard| heard + allowed + self.slept);
+        heard.or(self.doubted).max(self.suspended)
+    }
+
+    fn limit(&self) -> Duration {
+        self.heartbeat.saturating_mul(self.misses) + GRACE
+    }
+}
