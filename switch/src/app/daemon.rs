@@ -7,8 +7,8 @@ use std::time::Duration;
 use pointsman_config::policy::{BindAddr, Policy};
 
 use super::plane::Slot;
-use crate::access_log::AccessLog;
 use super::traffic::OwnTraffic;
+use crate::access_log::AccessLog;
 use crate::control::admin;
 use crate::control::contact::plan::Plan;
 use crate::control::contact::{self, Contacts};
@@ -195,7 +195,9 @@ impl Daemon {
     /// Lets another process go on with the roles for the contact addresses.
     pub fn bequeath_contacts(&self) -> contact::Inheritance {
         let contacts = self.contacts.as_ref();
-        contacts.map(|contacts| contacts.bequeath()).unwrap_or_default()
+        contacts
+            .map(|contacts| contacts.bequeath())
+            .unwrap_or_default()
     }
 
     /// Where inherited sockets listen that this policy has no use for.

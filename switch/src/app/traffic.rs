@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::plane::Slot;
+use crate::control::Listeners as _;
 use crate::control::contact::Traffic;
 use crate::control::readiness::Readiness;
-use crate::control::Listeners as _;
 use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::quotas::Used;
@@ -84,7 +84,11 @@ impl Traffic for OwnTraffic {
     }
 
     fn connections_at(&self, addresses: &[IpAddr]) -> Option<usize> {
-        let mut last = self.count.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .count
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let known = last.take_if(|(counted, _)| counted == addresses);
         drop(last);
         self.begin_count(addresses);

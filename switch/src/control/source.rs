@@ -142,7 +142,9 @@ impl Refused {
                     text + "\n"
                 }
             }
-            Self::Tls(message) | Self::Bind(message) | Self::Contact(message) => format!("error: {message}\n"),
+            Self::Tls(message) | Self::Bind(message) | Self::Contact(message) => {
+                format!("error: {message}\n")
+            }
             Self::Ending => "error: the process is about to end\n".to_owned(),
         }
     }

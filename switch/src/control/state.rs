@@ -227,7 +227,10 @@ impl State {
     pub fn pools_up(&self) -> u32 {
         let snapshot = self.publisher.current();
         let can_serve = |member: &Member| matches!(member.health, Health::Up | Health::Starting);
-        let up = snapshot.pools.iter().filter(|pool| pool.members.iter().any(can_serve));
+        let up = snapshot
+            .pools
+            .iter()
+            .filter(|pool| pool.members.iter().any(can_serve));
         u32::try_from(up.count()).unwrap_or(u32::MAX)
     }
 

@@ -167,7 +167,10 @@ fn prefixes(paths: &[PathPattern]) -> Vec<String> {
 
 /// The contact addresses of the policy.
 fn contacts(policy: &Policy) -> Vec<IpAddr> {
-    let addresses = policy.contacts.iter().flat_map(|contact| &contact.addresses);
+    let addresses = policy
+        .contacts
+        .iter()
+        .flat_map(|contact| &contact.addresses);
     addresses.map(|net| net.addr()).collect()
 }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -135,7 +135,10 @@ mod tests {
     fn a_command_wakes_and_is_answered() {
         let (commands, inbox) = commands().expect("a descriptor");
         let thread = std::thread::spawn(move || {
-            let mut watched = [rustix::event::PollFd::new(&inbox, rustix::event::PollFlags::IN)];
+            let mut watched = [rustix::event::PollFd::new(
+                &inbox,
+                rustix::event::PollFlags::IN,
+            )];
             rustix::event::poll(&mut watched, None).expect("it is woken");
             inbox.calm();
             let Some(Command::Leave(reply)) = inbox.take() else {

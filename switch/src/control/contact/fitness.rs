@@ -64,7 +64,10 @@ impl Physician {
         if now.saturating_duration_since(since) < self.doubt {
             return (Fitness::Fit, None);
         }
-        (Fitness::Weak, Some("a peer reaches more pools than it does"))
+        (
+            Fitness::Weak,
+            Some("a peer reaches more pools than it does"),
+        )
     }
 }
 
@@ -87,9 +90,18 @@ mod tests {
         let now = Instant::now();
         assert_eq!(physician.judge(&WELL, now), (Fitness::Fit, None));
         let broken = [
-            Signs { link: false, ..WELL },
-            Signs { listens: false, ..WELL },
-            Signs { pulse: PULSE, ..WELL },
+            Signs {
+                link: false,
+                ..WELL
+            },
+            Signs {
+                listens: false,
+                ..WELL
+            },
+            Signs {
+                pulse: PULSE,
+                ..WELL
+            },
         ];
         for signs in broken {
             assert_eq!(physician.judge(&signs, now).0, Fitness::Unfit, "{signs:?}");
@@ -100,9 +112,14 @@ mod tests {
     fn backends_that_a_peer_sees_and_this_switch_does_not_have_to_be_gone_for_a_while() {
         let mut physician = Physician::new(Duration::from_secs(5));
         let start = Instant::now();
-        let blind = Signs { pools_up: 1, ..WELL };
+        let blind = Signs {
+            pools_up: 1,
+            ..WELL
+        };
         let mut judge = |signs, seconds| {
-            physician.judge(signs, start + Duration::from_secs(seconds)).0
+            physician
+                .judge(signs, start + Duration::from_secs(seconds))
+                .0
         };
         assert_eq!(judge(&blind, 0), Fitness::Fit);
         assert_eq!(judge(&blind, 4), Fitness::Fit);
@@ -115,7 +132,11 @@ mod tests {
     #[test]
     fn backends_that_nobody_sees_are_no_reason_to_move() {
         let mut physician = Physician::new(Duration::ZERO);
-        let none = Signs { pools_up: 0, peers_see: 0, ..WELL };
+        let none = Signs {
+            pools_up: 0,
+            peers_see: 0,
+            ..WELL
+        };
         assert_eq!(physician.judge(&none, Instant::now()).0, Fitness::Fit);
     }
 }

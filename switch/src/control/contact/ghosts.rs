@@ -98,7 +98,10 @@ impl Ghosts {
     pub(super) fn take_back(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
         let at = self.ghosts.iter().position(|ghost| ghost.group == group)?;
         let ghost = self.ghosts.swap_remove(at);
-        let soft = self.places.iter_mut().find(|(index, _)| *index == ghost.index);
+        let soft = self
+            .places
+            .iter_mut()
+            .find(|(index, _)| *index == ghost.index);
         if let Some((_, soft)) = soft {
             for net in &ghost.addresses {
                 if let Err(error) = soft.take_back(host, *net) {
@@ -137,12 +140,18 @@ impl Ghosts {
 
     /// Ends them all.
     pub(super) fn end(&mut self, host: &mut Host) -> Vec<Laid> {
-        (0..self.ghosts.len()).rev().map(|at| self.lay(host, at)).collect()
+        (0..self.ghosts.len())
+            .rev()
+            .map(|at| self.lay(host, at))
+            .collect()
     }
 
     /// When [`Ghosts::tick`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.ghosts.iter().map(|ghost| ghost.look_at.min(ghost.until)).min()
+        self.ghosts
+            .iter()
+            .map(|ghost| ghost.look_at.min(ghost.until))
+            .min()
     }
 
     /// The addresses that stand on the loopback interface.
@@ -153,7 +162,10 @@ impl Ghosts {
 
     fn lay(&mut self, host: &mut Host, at: usize) -> Laid {
         let ghost = self.ghosts.swap_remove(at);
-        let soft = self.places.iter_mut().find(|(index, _)| *index == ghost.index);
+        let soft = self
+            .places
+            .iter_mut()
+            .find(|(index, _)| *index == ghost.index);
         if let Some((_, soft)) = soft {
             for net in &ghost.addresses {
                 if let Err(error) = soft.end(host, *net) {
@@ -170,7 +182,8 @@ impl Ghosts {
     fn place(&mut self, interface: &str, index: u32) -> &mut SoftRelease {
         let found = self.places.iter().position(|(at, _)| *at == index);
         let at = found.unwrap_or_else(|| {
-            self.places.push((index, SoftRelease::new(interface, index)));
+            self.places
+                .push((index, SoftRelease::new(interface, index)));
             self.places.len() - 1
         });
         &mut self.places[at].1

@@ -197,7 +197,10 @@ impl Member {
         self.why = why;
         self.figures.transitions.add((role.word(), why.word()), 1);
         let address = &self.figures.address;
-        let reason = self.fault.filter(|_| why == Why::Fault).unwrap_or(why.text());
+        let reason = self
+            .fault
+            .filter(|_| why == Why::Fault)
+            .unwrap_or(why.text());
         if role != Role::Active {
             return format!("{address}: this switch is {}: {reason}", role.word());
         }

@@ -132,7 +132,10 @@ impl Mesh {
     pub(super) fn sockets(&self) -> Vec<(BorrowedFd<'_>, bool)> {
         let doors = self.door.iter().flat_map(Door::sockets);
         let beats = self.beats.iter().map(|(_, socket)| socket.as_fd());
-        let sessions = self.links.iter().flat_map(|link| link.session.iter().chain(&link.pending));
+        let sessions = self
+            .links
+            .iter()
+            .flat_map(|link| link.session.iter().chain(&link.pending));
         let mut sockets: Vec<_> = doors.chain(beats).map(|fd| (fd, false)).collect();
         sockets.extend(sessions.map(|session| (session.as_fd(), session.wants_write())));
         sockets
@@ -143,7 +146,9 @@ impl Mesh {
         let mut due = self.beat_at.min(self.tell_at).min(self.search_at);
         for link in &self.links {
             let sessions = link.session.iter().chain(&link.pending);
-            let times = sessions.filter_map(Session::deadline).chain(link.watch.deadline());
+            let times = sessions
+                .filter_map(Session::deadline)
+                .chain(link.watch.deadline());
             due = times.fold(due, Instant::min);
             if link.session.is_none() && initiates(link.own, link.peer) {
                 due = due.min(link.retry_at);
@@ -210,7 +215,11 @@ impl Mesh {
 
     /// Sends to all switches that there is a session with.
     pub(super) fn send_all(&mut self, message: &Message) {
-        let open = self.links.iter().filter(|link| link.is_open()).map(|link| link.peer);
+        let open = self
+            .links
+            .iter()
+            .filter(|link| link.is_open())
+            .map(|link| link.peer);
         for peer in open.collect::<Vec<_>>() {
             self.send(peer, message);
         }
@@ -227,13 +236,19 @@ impl Mesh {
 
     /// The peer that sends the group's adverts from this address.
     pub(super) fn peer_at(&self, group: GroupId, address: IpAddr) -> Option<IpAddr> {
-        let link = self.links.iter().find(|link| link.address_in(group) == Some(address));
+        let link = self
+            .links
+            .iter()
+            .find(|link| link.address_in(group) == Some(address));
         link.map(|link| link.peer)
     }
 
     /// From which address the peer sends the group's adverts.
     pub(super) fn address_of(&self, peer: IpAddr, group: GroupId) -> Option<IpAddr> {
-        self.links.iter().find(|link| link.peer == peer)?.address_in(group)
+        self.links
+            .iter()
+            .find(|link| link.peer == peer)?
+            .address_in(group)
     }
 
     /// Pools of which a backend is up, at the peer that sees the most.
@@ -316,7 +331,8 @@ impl Mesh {
         own.dedup();
         for ip in &own {
             if self.beats.iter().all(|(bound, _)| bound != ip) {
-                self.beats.push((*ip, HeartbeatSocket::open(*ip, self.plan.port)?));
+                self.beats
+                    .push((*ip, HeartbeatSocket::open(*ip, self.plan.port)?));
                 self.door = None;
             }
         }
@@ -337,7 +353,9 @@ impl Mesh {
             let Some((stream, peer)) = door.accept(pending) else {
                 return;
             };
-            let link = links.iter_mut().find(|link| link.peer == peer.ip().to_canonical());
+            let link = links
+                .iter_mut()
+                .find(|link| link.peer == peer.ip().to_canonical());
             let session = Session::accept(stream, peer, self.psk.as_ref(), self.hello.clone());
             if let (Some(link), Ok(session)) = (link, session) {
                 link.pending.push(session);
@@ -429,7 +447,10 @@ impl Mesh {
     fn close(&mut self, at: usize, ended: &Ended, now: Instant) {
         let link = &mut self.links[at];
         link.session = None;
-        let open = link.opened.take().map(|opened| now.saturating_duration_since(opened));
+        let open = link
+            .opened
+            .take()
+            .map(|opened| now.saturating_duration_since(opened));
         link.retry_at = now + link.backoff.wait(open);
         link.why = Some(ended.to_string());
         link.since = std::time::SystemTime::now();
@@ -499,7 +520,8 @@ impl Mesh {
         let addresses: HashMap<GroupId, IpAddr> = link.addresses().collect();
         for state in beat.groups {
             if let Some(source) = addresses.get(&state.group) {
-                self.news.push(News::Sight(state.group, *source, sight(&state)));
+                self.news
+                    .push(News::Sight(state.group, *source, sight(&state)));
             }
         }
     }
@@ -507,7 +529,11 @@ impl Mesh {
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
         if link.is_alive && link.watch.is_dead(now) {
-            let why = if link.session.is_some() { "silent" } else { "died" };
+            let why = if link.session.is_some() {
+                "silent"
+            } else {
+                "died"
+            };
             link.losses += 1;
             link.since = std::time::SystemTime::now();
             self.lose(at, why);
@@ -589,7 +615,9 @@ impl Link {
     }
 
     fn address_in(&self, group: GroupId) -> Option<IpAddr> {
-        self.addresses().find(|(id, _)| *id == group).map(|(_, address)| address)
+        self.addresses()
+            .find(|(id, _)| *id == group)
+            .map(|(_, address)| address)
     }
 }
 

@@ -81,7 +81,9 @@ pub struct Setup {
 
 impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Setup")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,11 +118,7 @@ impl Contacts {
             .map_err(of)?;
         Ok(Self {
             commands,
-            parts: ContactParts {
-                board,
-                desk,
-                plans,
-            },
+            parts: ContactParts { board, desk, plans },
             thread: Mutex::new(Some(thread)),
         })
     }

@@ -77,7 +77,9 @@ impl Place {
             checksum: plan.checksum,
             learned: HashMap::new(),
         };
-        place.watch(&plan.addresses).map_err(|error| of("ARP", error))?;
+        place
+            .watch(&plan.addresses)
+            .map_err(|error| of("ARP", error))?;
         Ok(place)
     }
 
@@ -105,7 +107,9 @@ impl Place {
 
     /// The device that is to be removed with the addresses.
     pub(super) fn device(&self) -> Option<u32> {
-        self.virtual_mac.as_ref().map(|virtual_mac| virtual_mac.index)
+        self.virtual_mac
+            .as_ref()
+            .map(|virtual_mac| virtual_mac.index)
     }
 
     /// The link-layer address that frames for this switch itself go to.
@@ -192,7 +196,11 @@ impl Place {
         };
         let destinations = match plan.unicast.as_slice() {
             [] => vec![multicast_group(plan.id.family)],
-            peers => peers.iter().copied().filter(|peer| *peer != self.own).collect(),
+            peers => peers
+                .iter()
+                .copied()
+                .filter(|peer| *peer != self.own)
+                .collect(),
         };
         let encoded = destinations.into_iter().map(|destination| {
             let checksum = self.checksum_for(destination);
@@ -237,7 +245,11 @@ impl Place {
         if advert.group != plan.id.number {
             return Some(Err("other-group"));
         }
-        let same = plan.addresses.iter().map(IpNet::addr).eq(advert.addresses.iter().copied());
+        let same = plan
+            .addresses
+            .iter()
+            .map(IpNet::addr)
+            .eq(advert.addresses.iter().copied());
         if !same && plan.id.number == advert.group && advert.priority > 0 {
             return Some(Err("addresses"));
         }
@@ -268,7 +280,10 @@ impl Place {
         if v4.is_empty() {
             return Ok(());
         }
-        let own = self.virtual_mac.as_ref().map_or(self.link.mac, |virtual_mac| virtual_mac.mac);
+        let own = self
+            .virtual_mac
+            .as_ref()
+            .map_or(self.link.mac, |virtual_mac| virtual_mac.mac);
         let mut conflicts = Conflicts::open(self.link.index)?;
         conflicts.watch(&v4, own)?;
         self.conflicts = Some(conflicts);

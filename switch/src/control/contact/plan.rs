@@ -197,7 +197,10 @@ impl MeshPlan {
         }
         Some(Self {
             peers,
-            sources: contacts.iter().filter_map(|contact| contact.source).collect(),
+            sources: contacts
+                .iter()
+                .filter_map(|contact| contact.source)
+                .collect(),
             secret: first.secret.clone(),
             port: first.port,
             heartbeat: first.heartbeat,

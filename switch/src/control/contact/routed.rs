@@ -38,7 +38,9 @@ impl Routed {
         let of = |error: io::Error| format!("contact: the device {}: {error}", plan.device);
         let tun = Tun::create(&plan.device).map_err(of)?;
         let link = host.link(&plan.device).map_err(of)?;
-        let index = link.ok_or_else(|| of(io::ErrorKind::NotFound.into()))?.index;
+        let index = link
+            .ok_or_else(|| of(io::ErrorKind::NotFound.into()))?
+            .index;
         host.set_up(index).map_err(of)?;
         Ok(Self {
             plan,

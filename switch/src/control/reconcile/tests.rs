@@ -64,7 +64,14 @@ fn with_board(backends: &[&str], board: Option<Arc<Board>>) -> (Reconciler<Fake>
     let source = Source::File("test.toml".into());
     let (_, events) = mpsc::channel(1);
     let contact = board.map(ContactParts::idle);
-    Reconciler::new(state, Arc::default(), source, Arc::default(), events, contact)
+    Reconciler::new(
+        state,
+        Arc::default(),
+        source,
+        Arc::default(),
+        events,
+        contact,
+    )
 }
 
 fn members(snapshot: &Snapshot) -> Vec<(EndpointId, Health)> {

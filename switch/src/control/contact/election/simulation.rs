@@ -271,7 +271,9 @@ impl Group {
             Said::Advert(priority) => node.election.advert(peer, priority, INTERVAL, now),
             Said::Beat(sight) => {
                 let watch = node.watches.entry(from);
-                watch.or_insert_with(|| Watch::new(HEARTBEAT, MISSES)).heard(now);
+                watch
+                    .or_insert_with(|| Watch::new(HEARTBEAT, MISSES))
+                    .heard(now);
                 node.election.saw(peer, sight, now);
             }
             Said::Yield => node.election.told_to_take(peer, now),

@@ -2,6 +2,7 @@
 
 pub mod guardian;
 pub mod netlink;
+mod soft;
 pub mod sysctl;
 pub mod tun;
 pub mod virtual_mac;

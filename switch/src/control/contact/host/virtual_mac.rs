@@ -67,6 +67,11 @@ impl VirtualMac {
         Ok(created)
     }
 
+    /// Leaves it to another process: it stays when this one ends.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+
     /// Such as `pm-51-4`.
     pub fn name(&self) -> &str {
         &self.name

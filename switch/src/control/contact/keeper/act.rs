@@ -62,7 +62,8 @@ impl Keeper {
                 let where_to = (place.link.name.as_str(), place.index());
                 let until = now + self.plan.drain;
                 let what = (group, nets);
-                self.ghosts.begin(&mut self.host, where_to, what, to, (now, until));
+                self.ghosts
+                    .begin(&mut self.host, where_to, what, to, (now, until));
                 self.traffic.ask_to_leave(self.plan.drain / 2);
             }
             None => {
@@ -82,9 +83,13 @@ impl Keeper {
         let group = member.id();
         let Some(place) = &member.place else { return };
         let (name, index) = (place.link.name.clone(), place.index());
-        let quiet = self.ghosts.prepare(&mut self.host, &name, index, group.family);
+        let quiet = self
+            .ghosts
+            .prepare(&mut self.host, &name, index, group.family);
         if let Err(error) = &quiet {
-            tracing::warn!("group {group}: open connections will not outlive the handover: {error}");
+            tracing::warn!(
+                "group {group}: open connections will not outlive the handover: {error}"
+            );
         }
         let message = Message::Yield(Yield {
             group,

@@ -58,7 +58,10 @@ impl Keeper {
     fn hear_message(&mut self, peer: IpAddr, message: Message, now: Instant) {
         match message {
             Message::Yield(Yield { group, relay_to }) => {
-                let from = self.mesh.as_ref().and_then(|mesh| mesh.address_of(peer, group));
+                let from = self
+                    .mesh
+                    .as_ref()
+                    .and_then(|mesh| mesh.address_of(peer, group));
                 if let Some(from) = from {
                     self.relay(group, relay_to);
                     if let Some(member) = self.member(group) {
@@ -67,7 +70,10 @@ impl Keeper {
                 }
             }
             Message::Request { group } => {
-                let from = self.mesh.as_ref().and_then(|mesh| mesh.address_of(peer, group));
+                let from = self
+                    .mesh
+                    .as_ref()
+                    .and_then(|mesh| mesh.address_of(peer, group));
                 if let (Some(from), Some(member)) = (from, self.member(group)) {
                     member.election.asked_for(from, now);
                 }
@@ -104,7 +110,9 @@ impl Keeper {
 
     fn link_changed(&mut self, change: &Change, now: Instant) {
         match change {
-            Change::Link { index, up, running, .. } => {
+            Change::Link {
+                index, up, running, ..
+            } => {
                 for member in &mut self.members {
                     if let Some(place) = member.place.as_mut().filter(|p| p.link.index == *index) {
                         place.link.up = *up;
@@ -119,7 +127,11 @@ impl Keeper {
                     let place = member.place.as_ref();
                     let here = place.is_some_and(|place| place.index() == *index);
                     here && member.holds
-                        && member.plan.addresses.iter().any(|net| net.addr() == address.addr())
+                        && member
+                            .plan
+                            .addresses
+                            .iter()
+                            .any(|net| net.addr() == address.addr())
                 };
                 if let Some(member) = self.members.iter_mut().find(gone) {
                     tracing::warn!("somebody has taken {address} off: it is put back");
@@ -135,7 +147,9 @@ impl Keeper {
 /// The adverts of other members.
 pub(super) fn read_adverts(member: &mut Member, dropped: &mut Tally<&'static str>, now: Instant) {
     for _ in 0..MAX_PACKETS {
-        let Some(place) = &mut member.place else { return };
+        let Some(place) = &mut member.place else {
+            return;
+        };
         match place.next_advert(&member.plan) {
             None => return,
             // Others' groups are none of this switch's business.
@@ -146,7 +160,9 @@ pub(super) fn read_adverts(member: &mut Member, dropped: &mut Tally<&'static str
                 if heard.priority > 0 {
                     member.heard_holder(now);
                 }
-                member.election.advert(heard.from, heard.priority, heard.interval, now);
+                member
+                    .election
+                    .advert(heard.from, heard.priority, heard.interval, now);
             }
         }
     }

@@ -113,7 +113,8 @@ impl Keeper {
         board: Arc<Board>,
     ) -> Result<Self, String> {
         let now = Instant::now();
-        let of = |what: &'static str| move |error: std::io::Error| format!("contact: {what}: {error}");
+        let of =
+            |what: &'static str| move |error: std::io::Error| format!("contact: {what}: {error}");
         let host = Host::open().map_err(of("rtnetlink"))?;
         let mut keeper = Self {
             links: LinkWatch::open().map_err(of("rtnetlink"))?,
@@ -187,13 +188,26 @@ impl Keeper {
 
     fn sleep(&self, due: Instant) {
         let mut watched = vec![input(self.commands.as_fd()), input(self.links.as_fd())];
-        for place in self.members.iter().filter_map(|member| member.place.as_ref()) {
+        for place in self
+            .members
+            .iter()
+            .filter_map(|member| member.place.as_ref())
+        {
             watched.push(input(place.socket.as_fd()));
-            watched.extend(place.conflicts.iter().map(|conflicts| input(conflicts.as_fd())));
+            watched.extend(
+                place
+                    .conflicts
+                    .iter()
+                    .map(|conflicts| input(conflicts.as_fd())),
+            );
         }
         watched.extend(self.routed.iter().map(|routed| input(routed.as_fd())));
         for (fd, writes) in self.mesh.iter().flat_map(Mesh::sockets) {
-            let out = if writes { PollFlags::OUT } else { PollFlags::empty() };
+            let out = if writes {
+                PollFlags::OUT
+            } else {
+                PollFlags::empty()
+            };
             watched.push(PollFd::from_borrowed_fd(fd, PollFlags::IN | out));
         }
         let time = due.saturating_duration_since(Instant::now());
@@ -234,7 +248,9 @@ impl Keeper {
             member.tick(now);
         }
         let traffic = self.traffic.clone();
-        let laid = self.ghosts.tick(&mut self.host, now, |addresses| traffic.connections_at(addresses));
+        let laid = self.ghosts.tick(&mut self.host, now, |addresses| {
+            traffic.connections_at(addresses)
+        });
         self.lay(&laid);
     }
 

@@ -77,7 +77,9 @@ impl Keeper {
             }
         }
         if plan.routed != self.plan.routed {
-            tracing::warn!("a contact with announce = \"bgp\" has changed: `pointsman upgrade` puts it into force");
+            tracing::warn!(
+                "a contact with announce = \"bgp\" has changed: `pointsman upgrade` puts it into force"
+            );
         }
         self.physician.set_doubt(plan.doubt);
         let moved = plan.mesh != self.plan.mesh;
@@ -89,7 +91,11 @@ impl Keeper {
             self.members.push(Member::new(group, place, now));
         }
         for group in self.plan.groups.clone() {
-            if let Some(member) = self.members.iter_mut().find(|member| member.id() == group.id) {
+            if let Some(member) = self
+                .members
+                .iter_mut()
+                .find(|member| member.id() == group.id)
+            {
                 member.change(&self.host, group, now);
             }
         }
@@ -173,7 +179,9 @@ impl Keeper {
 
     fn order(&mut self, order: Order, reply: Reply, now: Instant) {
         if !matches!(self.phase, Phase::Serves) {
-            return reply.answer(Err(Refusal::Failed("this switch does not take part now".into())));
+            return reply.answer(Err(Refusal::Failed(
+                "this switch does not take part now".into(),
+            )));
         }
         match order {
             Order::Yield { group, force } => self.order_yield(group, force, reply, now),
@@ -201,7 +209,11 @@ impl Keeper {
         if let Some(why) = refused {
             return reply.answer(Err(Refusal::Unsafe(why)));
         }
-        for member in self.members.iter_mut().filter(|member| groups.contains(&member.id())) {
+        for member in self
+            .members
+            .iter_mut()
+            .filter(|member| groups.contains(&member.id()))
+        {
             member.election.give_way(now);
         }
         if routed {
@@ -217,14 +229,20 @@ impl Keeper {
         if groups.is_empty() && !routed {
             return reply.answer(Err(Refusal::Unknown));
         }
-        for member in self.members.iter_mut().filter(|member| groups.contains(&member.id())) {
+        for member in self
+            .members
+            .iter_mut()
+            .filter(|member| groups.contains(&member.id()))
+        {
             member.election.resume(now);
         }
         if routed {
             self.routed_yielded = false;
             self.check_up(now);
         }
-        reply.answer(Ok("this switch stands as its priority says again".to_owned()));
+        reply.answer(Ok(
+            "this switch stands as its priority says again".to_owned()
+        ));
     }
 
     /// Answers orders that have been carried out.
@@ -232,7 +250,11 @@ impl Keeper {
         let mut at = 0;
         while at < self.waiting.len() {
             let groups = &self.waiting[at].groups;
-            let members = || self.members.iter().filter(|member| groups.contains(&member.id()));
+            let members = || {
+                self.members
+                    .iter()
+                    .filter(|member| groups.contains(&member.id()))
+            };
             if members().any(|member| member.election.is_yielding()) {
                 at += 1;
                 continue;
@@ -254,7 +276,8 @@ impl Keeper {
 
     fn groups_of(&self, number: Option<u8>) -> Vec<GroupId> {
         let ids = self.members.iter().map(Member::id);
-        ids.filter(|id| number.is_none_or(|number| id.number == number)).collect()
+        ids.filter(|id| number.is_none_or(|number| id.number == number))
+            .collect()
     }
 
     /// Takes everything off the network, unless another process goes on with it.

@@ -53,7 +53,10 @@ impl Keeper {
             peers_see: self.mesh.as_ref().map_or(0, Mesh::pools_up),
         };
         for member in &mut self.members {
-            signs.link = member.place.as_ref().is_some_and(|place| place.link.running);
+            signs.link = member
+                .place
+                .as_ref()
+                .is_some_and(|place| place.link.running);
             let (fitness, why) = self.physician.judge(&signs, now);
             if member.fault != why {
                 self.changed = true;
@@ -74,8 +77,17 @@ impl Keeper {
     fn route(&mut self, fitness: Fitness) {
         let wanted = fitness == Fitness::Fit && !self.routed_yielded;
         let mut events = Vec::new();
-        for routed in self.routed.iter_mut().filter(|routed| routed.is_announced != wanted) {
-            let addresses: Vec<_> = routed.plan.addresses.iter().map(IpAddr::to_string).collect();
+        for routed in self
+            .routed
+            .iter_mut()
+            .filter(|routed| routed.is_announced != wanted)
+        {
+            let addresses: Vec<_> = routed
+                .plan
+                .addresses
+                .iter()
+                .map(IpAddr::to_string)
+                .collect();
             let addresses = addresses.join(", ");
             if !wanted {
                 routed.withdraw(&self.host);

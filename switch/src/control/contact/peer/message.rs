@@ -181,7 +181,7 @@ pub struct State {
     /// Pools of which at least one backend is up.
     pub pools_up: u32,
     /// The groups that it is a member of, at most [`MAX_GROUPS`].
-    pub groups: Vec<GroupState>,
+    pub groups: Vec<MemberState>,
 }
 
 impl State {
@@ -192,8 +192,18 @@ impl State {
         }
         self.groups
             .iter()
-            .try_for_each(|state| check_group(state.group))
+            .try_for_each(|state| check_group(state.state.group))
     }
+}
+
+/// How a switch stands to a group, and by which address the others know it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberState {
+    /// How it stands.
+    #[serde(flatten)]
+    pub state: GroupState,
+    /// From which it sends adverts.
+    pub source: std::net::IpAddr,
 }
 
 /// How a switch stands to a group.

@@ -3,6 +3,7 @@
 //! so that what a later kernel tells beside them cannot make it unreadable.
 
 mod read;
+mod route;
 mod socket;
 mod watch;
 

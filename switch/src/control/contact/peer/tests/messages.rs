@@ -19,11 +19,13 @@ fn groups() -> impl Strategy<Value = GroupId> {
 
 fn state() -> impl Strategy<Value = Message> {
     let role = prop_oneof![Just(Role::Active), Just(Role::Standby), Just(Role::Out)];
-    let group = (groups(), role, any::<u8>()).prop_map(|(group, role, priority)| GroupState {
+    let state = (groups(), role, any::<u8>()).prop_map(|(group, role, priority)| GroupState {
         group,
         role,
         priority,
     });
+    let group = (state, any::<std::net::IpAddr>())
+        .prop_map(|(state, source)| MemberState { state, source });
     let groups = vec(group, 0..=MAX_GROUPS);
     (string(), any::<u32>(), groups).prop_map(|(digest, pools_up, groups)| {
         Message::State(State {
@@ -144,10 +146,13 @@ fn a_type_of_a_later_version_is_unknown_and_its_fields_are_ignored() {
 
 #[test]
 fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
-    let state = GroupState {
-        group: group(),
-        role: Role::Out,
-        priority: 0,
+    let state = MemberState {
+        source: [192, 0, 2, 1].into(),
+        state: GroupState {
+            group: group(),
+            role: Role::Out,
+            priority: 0,
+        },
     };
     let long = || "x".repeat(MAX_STRING + 1);
     let beyond = [

@@ -1,4 +1,4 @@
-use super::super::message::{GroupState, Quota, State, Yield};
+use super::super::message::{GroupState, MemberState, Quota, State, Yield};
 use super::super::session::HANDSHAKE_LIMIT;
 use super::messages::group;
 use super::*;
@@ -6,10 +6,13 @@ use crate::control::contact::group::Role;
 
 /// One of each kind that is heard.
 fn all_kinds() -> Vec<Message> {
-    let state = GroupState {
-        group: group(),
-        role: Role::Active,
-        priority: 150,
+    let state = MemberState {
+        source: [192, 0, 2, 1].into(),
+        state: GroupState {
+            group: group(),
+            role: Role::Active,
+            priority: 150,
+        },
     };
     vec![
         Message::State(State {
