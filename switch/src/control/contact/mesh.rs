@@ -189,7 +189,8 @@ impl Mesh {
         }
         if now >= self.tell_at {
             self.tell_at = now + RETELL;
-            self.send_all(&Message::State(self.own.clone()));
+            let state = self.told_state();
+            self.send_all(&state);
         }
     }
 
@@ -441,7 +442,8 @@ impl Mesh {
             self.news.push(News::Found(peer));
         }
         self.news.push(News::Opened(peer));
-        self.send(peer, &Message::State(self.own.clone()));
+        let state = self.told_state();
+        self.send(peer, &state);
     }
 
     fn close(&mut self, at: usize, ended: &Ended, now: Instant) {
@@ -475,7 +477,9 @@ impl Mesh {
                     let sights = state.groups.iter().map(|member| {
                         News::Sight(member.state.group, member.source, sight(&member.state))
                     });
-                    self.news.extend(sights);
+                    if state.sequence >= link.sequence {
+                        self.news.extend(sights);
+                    }
                     link.state = Some(state);
                 }
                 message => self.news.push(News::Message(peer, message)),
@@ -524,6 +528,13 @@ impl Mesh {
                     .push(News::Sight(state.group, *source, sight(&state)));
             }
         }
+    }
+
+    fn told_state(&self) -> Message {
+        Message::State(State {
+            sequence: self.sequence,
+            ..self.own.clone()
+        })
     }
 
     fn judge(&mut self, at: usize, now: Instant) {

@@ -221,7 +221,8 @@ impl Election {
         self.heard_holder(from, priority, Some(interval), now);
     }
 
-    /// A heartbeat or a message has told how another switch stands.
+    /// A heartbeat or a message has told how another switch stands. What one switch says is to be
+    /// handed in in the order in which it was said.
     pub fn saw(&mut self, from: IpAddr, sight: Sight, now: Instant) {
         let before = self.peers.insert(from, sight);
         let held_before = before.is_some_and(|before| before.role == Role::Active);
@@ -232,7 +233,10 @@ impl Election {
             // It held the addresses as well, or was cut off: neighbours may still go there.
             State::Active { .. } if held_before || before.is_none() => self.push(Action::Announce),
             State::Active { .. } => self.give_way_if_weak(now),
-            State::Standby { holder, .. } if holder == Some(from) => self.holder_gone(now),
+            // An advert may have come before a heartbeat that is older.
+            State::Standby { holder, .. } if holder == Some(from) && held_before => {
+                self.holder_gone(now);
+            }
             _ => {}
         }
     }

@@ -34,6 +34,7 @@ impl Keeper {
         });
         State {
             digest: self.plan.digest.clone(),
+            sequence: 0,
             pools_up: self.traffic.pools_up(),
             groups: groups.collect(),
         }

@@ -178,6 +178,9 @@ impl Hello {
 pub struct State {
     /// The digest of what the members' policies must have in common.
     pub digest: String,
+    /// The sequence of the last heartbeat before: what later ones say is newer.
+    #[serde(default)]
+    pub sequence: u64,
     /// Pools of which at least one backend is up.
     pub pools_up: u32,
     /// The groups that it is a member of, at most [`MAX_GROUPS`].

@@ -30,6 +30,7 @@ fn state() -> impl Strategy<Value = Message> {
     (string(), any::<u32>(), groups).prop_map(|(digest, pools_up, groups)| {
         Message::State(State {
             digest,
+            sequence: 7,
             pools_up,
             groups,
         })
@@ -166,11 +167,13 @@ fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
         }),
         Message::State(State {
             digest: String::new(),
+            sequence: 7,
             pools_up: 0,
             groups: vec![state; MAX_GROUPS + 1],
         }),
         Message::State(State {
             digest: long(),
+            sequence: 7,
             pools_up: 0,
             groups: vec![],
         }),

@@ -17,6 +17,7 @@ fn all_kinds() -> Vec<Message> {
     vec![
         Message::State(State {
             digest: "abc".to_owned(),
+            sequence: 7,
             pools_up: 3,
             groups: vec![state; 64],
         }),
