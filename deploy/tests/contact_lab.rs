@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pointsman_deploy::lab::{
     Bird, Capture, Config, Host, INTERFACE, KeepAlive, Keepalived, Lab, Outcome, Prober, Record,
-    Server, State, wait_until,
+    Server, State, Switch, wait_until,
 };
 
 /// The shared address.
@@ -23,11 +23,7 @@ fn hosts_reach_each_other_by_both_versions_of_ip() {
     let client = lab.host("client", "10.77.0.20/24", Some("fd77::20/64"));
     let _web = Server::start(&a, "[::]:80".parse().unwrap(), "one");
     for target in ["10.77.0.11:80", "[fd77::11]:80"] {
-        let record = probe(&client, target.parse().unwrap(), Duration::from_millis(200));
-        assert!(record.attempts.len() > 50, "{}", record.attempts.len());
-        assert_eq!(record.failed(), 0, "{target}");
-        assert_eq!(record.answered_by().len(), 1);
-        assert_eq!(record.answered_by()[0].1, "one");
+        assert_eq!(names(&probe(&client, target.parse().unwrap())), ["one"]);
     }
     assert!(a.addresses().contains(&"fd77::11".parse().unwrap()));
     assert!(a.holds("10.77.0.11".parse().unwrap()));
@@ -137,6 +133,32 @@ fn a_partition_parts_two_sets_of_hosts() {
 }
 
 #[test]
+fn a_switch_in_a_host_serves_the_others_and_is_asked_from_outside() {
+    let name = "a_switch_in_a_host_serves_the_others_and_is_asked_from_outside";
+    let Some(lab) = lab(name, &[]) else { return };
+    let front = lab.host("front", "10.77.0.11/24", None);
+    let back = lab.host("back", "10.77.0.30/24", None);
+    let client = lab.host("client", "10.77.0.20/24", None);
+    let _web = Server::start(&back, "0.0.0.0:3001".parse().unwrap(), "one");
+    let mut switch = Switch::start(
+        &front,
+        "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"app\"\n\
+         response_headers = { set = { x-switch = \"front\" } }\n\
+         [pool.app]\nbackends = [\"10.77.0.30:3001\"]\n",
+    );
+    let target = "10.77.0.11:80".parse().unwrap();
+    assert_eq!(names(&probe(&client, target)), ["front"]);
+    assert_eq!(switch.status()["listeners"][0]["name"], "web");
+
+    let kept = KeepAlive::start(&client, target, 2, Duration::from_millis(10));
+    wait_until("the first answers", || kept.kept().requests > 5);
+    switch.kill();
+    wait_until("both connections are broken", || kept.kept().broken == 2);
+    assert_eq!(switch.has_ended(), Some(-1));
+    assert_eq!(kept.stop().reconnections, 0);
+}
+
+#[test]
 fn keepalived_elects_by_priority_and_fails_over() {
     let name = "keepalived_elects_by_priority_and_fails_over";
     let Some(lab) = lab(name, &["keepalived", "tcpdump"]) else {
@@ -152,7 +174,7 @@ fn keepalived_elects_by_priority_and_fails_over() {
     let shared: IpAddr = SHARED.parse().unwrap();
     wait_until("a is elected", || a.holds(shared));
     wait_until("and says so", || first.state() == State::Master);
-    assert_eq!(second.state(), State::Backup, "{}", second.log());
+    wait_until("b stands by", || second.state() == State::Backup);
 
     let capture = Capture::start(&client, "arp");
     let prober = Prober::start(&client, (shared, 80).into());
@@ -163,18 +185,57 @@ fn keepalived_elects_by_priority_and_fails_over() {
     wait_until("b answers", || prober.record().answered_by().len() == 2);
     assert_eq!(second.state(), State::Master, "{}", second.log());
     let record = prober.stop();
-    let names: Vec<_> = record.answered_by().into_iter().map(|one| one.1).collect();
-    assert_eq!(names, ["a", "b"]);
+    assert_eq!(names(&record), ["a", "b"]);
     assert!(record.blackout() < Duration::from_secs(2));
 
     let frames = capture.stop();
-    let told = |frame: &&Vec<u8>| frame[..6] == [0xff; 6] && frame[28..32] == [10, 77, 0, 100];
-    let announced = frames.iter().find(told).unwrap();
-    assert_eq!(
-        announced[6..12],
-        b.mac(),
-        "b tells that the address is there"
+    let told = |frame: &Vec<u8>| {
+        let shared = frame[28..32] == [10, 77, 0, 100];
+        shared && frame[..6] == [0xff; 6] && frame[6..12] == b.mac()
+    };
+    assert!(frames.iter().any(told), "b tells that the address is there");
+}
+
+#[test]
+fn keepalived_fails_over_for_ipv6_by_multicast() {
+    fails_over_for_ipv6("keepalived_fails_over_for_ipv6_by_multicast", false);
+}
+
+#[test]
+fn keepalived_fails_over_with_a_virtual_hardware_address() {
+    fails_over_for_ipv6(
+        "keepalived_fails_over_with_a_virtual_hardware_address",
+        true,
     );
+}
+
+fn fails_over_for_ipv6(name: &str, virtual_mac: bool) {
+    let Some(lab) = lab(name, &["keepalived"]) else {
+        return;
+    };
+    let host = |name, last: u8| {
+        let ipv6 = format!("fd77::{last}/64");
+        lab.host(name, &format!("10.77.0.{last}/24"), Some(&ipv6))
+    };
+    let (a, b, client) = (host("a", 11), host("b", 12), host("client", 20));
+    let _webs = [&a, &b].map(|host| Server::start(host, "[::]:80".parse().unwrap(), host.name()));
+    let config = |priority| Config {
+        priority,
+        virtual_mac,
+        addresses: vec!["fe80::100/64".to_owned(), "fd77::100/64".to_owned()],
+        ..Config::default()
+    };
+    let shared: IpAddr = "fd77::100".parse().unwrap();
+    let mut first = Keepalived::start(&a, &config(150));
+    wait_until("a is elected", || a.holds(shared));
+    let _second = Keepalived::start(&b, &config(100));
+    let prober = Prober::start(&client, (shared, 80).into());
+    wait_until("a answers", || answers(&prober.record()));
+    first.kill();
+    wait_until("b is elected", || b.holds(shared));
+    assert!(a.holds(shared), "nobody was left to remove it");
+    wait_until("b answers", || prober.record().answered_by().len() == 2);
+    assert_eq!(prober.stop().answered_by()[1].1, "b");
 }
 
 #[test]
@@ -246,10 +307,19 @@ fn pair(priority: u8, peer: &Host) -> Config {
     }
 }
 
-fn probe(client: &Host, target: SocketAddr, time: Duration) -> Record {
+/// Some attempts; a busy machine may be too late for some of them.
+fn probe(client: &Host, target: SocketAddr) -> Record {
     let prober = Prober::start(client, target);
-    std::thread::sleep(time);
+    wait_until("a hundred answers", || {
+        let record = prober.record();
+        record.attempts.len() - record.failed() >= 100
+    });
     prober.stop()
+}
+
+/// Who answered, each time that it was another one.
+fn names(record: &Record) -> Vec<String> {
+    record.answered_by().into_iter().map(|one| one.1).collect()
 }
 
 /// Whether the last attempt succeeded.

@@ -20,11 +20,16 @@ mod table;
 mod watch;
 
 use std::fs::{self, File};
+use std::panic;
 use std::process::ExitCode;
 
 use args::{Args, Event, Who};
 use pointsman_deploy::lab::Lab;
 use table::Row;
+
+/// Tries that come to nothing before the event, as on a machine that is too busy: so many are made
+/// up for.
+const MOST_UNPREPARED: usize = 3;
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
@@ -50,19 +55,29 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args, event: Event, who: Who) -> Row {
     let tries = args.tries_of(event);
-    let samples = (1..=tries).map(|number| {
-        let sample = match event.is_routed() {
-            true => routed::measure(event),
-            false => pair::measure(event, who, args.interval),
-        };
-        eprintln!("{event} {who} {number}/{tries}: {sample}");
-        sample
-    });
-    Row {
+    let mut row = Row {
         event,
         who,
-        samples: samples.collect(),
+        samples: Vec::new(),
+        unprepared: 0,
+    };
+    while row.samples.len() < tries && row.unprepared < MOST_UNPREPARED {
+        let sample = panic::catch_unwind(|| match event.is_routed() {
+            true => routed::measure(event),
+            false => pair::measure(event, who, args.interval),
+        });
+        let Ok(sample) = sample else {
+            row.unprepared += 1;
+            continue;
+        };
+        row.samples.push(sample);
+        let number = row.samples.len();
+        eprintln!(
+            "{event} {who} {number}/{tries}: {}",
+            row.samples[number - 1]
+        );
     }
+    row
 }
 
 /// Two runs at once would measure each other.

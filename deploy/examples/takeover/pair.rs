@@ -41,7 +41,9 @@ pub fn measure(event: Event, who: Who, interval: Duration) -> Sample {
         _ => Duration::from_millis(700),
     };
     let sample = watch.end(begin, least);
-    stage.explain(&sample);
+    if who != Who::Keepalived && sample.blackout > Duration::from_secs(1) {
+        stage.explain();
+    }
     sample
 }
 
@@ -121,11 +123,9 @@ impl Stage {
         }
     }
 
-    /// What was said, when clients waited for seconds: that is worth a look.
-    fn explain(&self, sample: &Sample) {
-        if sample.blackout > Duration::from_secs(3) {
-            eprintln!("a:\n{}\nb:\n{}", self.first.log(), self.second.log());
-        }
+    /// What the switches said.
+    fn explain(&self) {
+        eprintln!("a:\n{}\nb:\n{}", self.first.log(), self.second.log());
     }
 }
 

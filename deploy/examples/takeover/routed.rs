@@ -116,7 +116,7 @@ fn common(host: &Host) -> String {
 fn session(name: &str, own: u32, peer: &Host, theirs: u32, filter: &str) -> String {
     format!(
         "protocol bgp {name} {{ local as {own}; neighbor {} as {theirs}; bfd on;\n\
-         connect delay time 1; ipv4 {{ {filter} }}; }}\n",
+         connect delay time 1; connect retry time 1; error wait time 1, 2; ipv4 {{ {filter} }}; }}\n",
         peer.ipv4()
     )
 }

@@ -1,9 +1,12 @@
 //! What came out.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::args::{Event, Who};
+
+/// A blackout that people notice.
+const LONG: Duration = Duration::from_secs(1);
 
 /// What the clients of one try noticed.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Row {
     pub event: Event,
     pub who: Who,
     pub samples: Vec<Sample>,
+    /// Tries in which all was not well even before the event.
+    pub unprepared: usize,
 }
 
 impl fmt::Display for Sample {
@@ -48,6 +53,18 @@ pub fn markdown(rows: &[Row]) -> String {
     for row in rows {
         text.push_str(&line(row));
     }
+    for row in rows.iter().filter(|row| row.unprepared > 0) {
+        let Row {
+            event,
+            who,
+            unprepared,
+            ..
+        } = row;
+        let _ = write!(
+            text,
+            "\n{event} {who}: all was not well before the event {unprepared} times.\n"
+        );
+    }
     text.push_str(
         "\nMedian (least-most). For bgp-* half of the connections go to the other switch all the \
          while: instead of the blackout, the time from the first failure to the last.\n",
@@ -60,6 +77,7 @@ fn line(
         event,
         who,
         samples,
+        ..
     }: &Row,
 ) -> String {
     let time = |sample: &Sample| match event.is_routed() {
@@ -67,8 +85,14 @@ fn line(
         false => milliseconds(sample.blackout),
     };
     let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
+    // The median tells nothing of what goes wrong now and then.
+    let long = samples.iter().filter(|one| one.blackout > LONG).count();
+    let of_them = match long {
+        0 => String::new(),
+        _ => format!(", {long} over {} s", LONG.as_secs()),
+    };
     format!(
-        "| {event} | {who} | {} | {} | {} | {} |\n",
+        "| {event} | {who} | {} | {}{of_them} | {} | {} |\n",
         samples.len(),
         spread(samples.iter().map(time), 1),
         spread(samples.iter().map(|sample| count(sample.failed)), 0),

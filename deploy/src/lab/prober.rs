@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,8 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::thread::gettid;
 
 use super::answer::Answer;
+use super::run::{attempt, installed};
 use super::{Attempt, Host, Outcome, Record};
 
 /// The time between the starts of two attempts.
@@ -110,6 +113,7 @@ impl<'a> Work<'a> {
     }
 
     fn run(mut self) {
+        wait_for_nobody();
         let mut next = Instant::now();
         loop {
             let stop = self.shared.stop.load(Ordering::Relaxed);
@@ -241,6 +245,15 @@ impl Flight {
             }
         }
     }
+}
+
+/// Gives this thread priority over all others that are not of real time: it sleeps nearly always,
+/// and what it is late by would be taken for a blackout. A nice value means nothing to programs
+/// that were started in another session (sched(7), autogroups).
+fn wait_for_nobody() {
+    let thread = gettid().as_raw_nonzero().to_string();
+    let mut command = Command::new(installed("chrt"));
+    let _ = attempt(command.args(["--fifo", "--pid", "1", &thread]));
 }
 
 /// A connection that is being opened.
