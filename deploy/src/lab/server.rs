@@ -1,0 +1,31 @@
+//! `pointsman-backend serve` in a host.
+
+use std::net::SocketAddr;
+
+use super::{Daemon, Host, program};
+
+/// A web server that answers with its name.
+#[derive(Debug)]
+pub struct Server(Daemon);
+
+impl Server {
+    /// Starts it, and waits until it listens.
+    pub fn start(host: &Host, listen: SocketAddr, name: &str) -> Self {
+        let file = program("pointsman-backend");
+        let mut command = host.command(file.to_str().expect("a path in UTF-8"));
+        command.args(["serve", "--listen", &listen.to_string(), "--name", name]);
+        let mut daemon = Daemon::start(name, &mut command);
+        daemon.wait_for_log("listens at");
+        Self(daemon)
+    }
+
+    /// Ends it in the middle of everything (SIGKILL).
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Lets it finish what it has begun, and waits for its end.
+    pub fn stop(&mut self) {
+        self.0.stop();
+    }
+}
