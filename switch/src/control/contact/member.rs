@@ -24,6 +24,9 @@ const BLIND_REFRESH: Duration = Duration::from_secs(1);
 /// Between two answers to neighbours that claim the addresses.
 const CONTRADICTION: Duration = Duration::from_millis(50);
 
+/// Frames of the holder before may still come.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// One group, here.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -38,6 +41,7 @@ pub(super) struct Member {
     burst: Option<Burst>,
     /// When another holder was last heard.
     last_sign: Option<Instant>,
+    held_since: Option<Instant>,
     contradicted: Option<Instant>,
     since: SystemTime,
     why: Why,
@@ -65,6 +69,7 @@ impl Member {
             fault: None,
             burst: None,
             last_sign: None,
+            held_since: None,
             contradicted: None,
             since: SystemTime::now(),
             why: Why::Start,
@@ -151,6 +156,7 @@ impl Member {
             tracing::error!("group {}: {error}", self.plan.id);
         }
         self.holds = true;
+        self.held_since.get_or_insert(now);
         self.begin_burst(now);
     }
 
@@ -160,6 +166,12 @@ impl Member {
             self.announce_once();
             self.begin_burst(now);
         }
+    }
+
+    /// Whether it is the holder, and neither has just become it nor is about to be it no more: then
+    /// claims of another one are part of a handover.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        self.held_since.is_some_and(|since| now >= since + SETTLING) && !self.election.is_yielding()
     }
 
     /// A neighbour claims one of the addresses that stand here: the others must not believe it
@@ -188,6 +200,7 @@ impl Member {
     /// The addresses are on the network here no more; whoever calls has seen to it.
     pub(super) fn let_go(&mut self) {
         self.holds = false;
+        self.held_since = None;
         self.burst = None;
     }
 

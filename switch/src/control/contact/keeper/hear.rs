@@ -173,7 +173,7 @@ pub(super) fn read_claims(member: &mut Member, now: Instant) {
     for _ in 0..MAX_PACKETS {
         let claim = member.place.as_mut().and_then(|place| place.next_claim());
         let Some(claim) = claim else { return };
-        if member.holds && member.election.role() == Role::Active {
+        if member.is_settled(now) {
             member.contradict(&claim, now);
         }
     }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{Keeper, Phase, REOPEN, TELL};
 use crate::control::contact::election::Fitness;
 use crate::control::contact::fitness::Signs;
-use crate::control::contact::group::GroupId;
+use crate::control::contact::group::{GroupId, Role};
 use crate::control::contact::host::{Charge, Held};
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::Mesh;
@@ -61,7 +61,7 @@ impl Keeper {
             let (fitness, why) = self.physician.judge(&signs, now);
             if member.fault != why {
                 self.changed = true;
-                if let Some(why) = why {
+                if let Some(why) = why.filter(|_| member.election.role() != Role::Out) {
                     tracing::warn!("group {}: this switch gives way: {why}", member.id());
                 }
             }
