@@ -162,9 +162,11 @@ fn contacts_and_groups_are_limited() {
 }
 
 #[test]
-fn a_group_may_be_on_two_interfaces_and_a_link_local_address_on_two_links() {
+fn a_link_local_address_may_be_on_two_links_and_a_group_on_one_alone() {
     let text = "[[contact]]\naddress = \"fe80::1/64\"\ninterface = \"eth0\"\ngroup = 1\n";
     let other = text.replace("eth0", "eth1");
+    assert_eq!(codes(&format!("{text}{other}")), ["duplicate-group"]);
+    let other = other.replace("group = 1", "group = 2");
     assert_eq!(contacts(&format!("{text}{other}")).len(), 2);
     let codes = codes(&format!("{text}{text}"));
     assert_eq!(codes, ["duplicate-address", "duplicate-group"]);

@@ -64,10 +64,8 @@ fn check_groups(decoded: &Decoded, d: &mut Diagnostics) {
     for (membership, place) in decoded.contacts.iter().flat_map(memberships) {
         if let Some(first) = taken.get(&membership) {
             let other = d.sources.describe(*first);
-            let (interface, group, family) = membership;
-            let message = format!(
-                "the group {group} already has {family} addresses on `{interface}` in {other}"
-            );
+            let (group, family) = membership;
+            let message = format!("the group {group} already has {family} addresses in {other}");
             d.error(place, "duplicate-group", message)
                 .also(*first, "first here")
                 .help("put all its addresses into one contact, or give this one another number");
@@ -83,13 +81,11 @@ fn check_groups(decoded: &Decoded, d: &mut Diagnostics) {
     }
 }
 
-/// The elections that a contact takes part in: interface, group and family.
-fn memberships(contact: &PlacedContact) -> impl Iterator<Item = ((&str, u8, &'static str), Place)> {
+/// The elections that a contact takes part in: group and family. The interface makes no difference,
+/// although VRRP would let it: the switches name a group to each other by its number alone.
+fn memberships(contact: &PlacedContact) -> impl Iterator<Item = ((u8, &'static str), Place)> {
     let Contact {
-        announce,
-        interface,
-        group,
-        ..
+        announce, group, ..
     } = &contact.item;
     let elected = *announce == Announce::Vrrp && *group > 0;
     let families = [("IPv4", true), ("IPv6", false)].into_iter();
@@ -97,10 +93,7 @@ fn memberships(contact: &PlacedContact) -> impl Iterator<Item = ((&str, u8, &'st
         let mut written = contact.places.addresses.iter();
         elected && written.any(|(address, _)| address.is_ipv4() == *is_v4)
     });
-    families.map(|(family, _)| {
-        let membership = (interface.as_str(), *group, family);
-        (membership, contact.places.group)
-    })
+    families.map(|(family, _)| ((*group, family), contact.places.group))
 }
 
 /// Contacts share the session with a peer, so that it can have only one secret and one pace.

@@ -23,7 +23,7 @@ pub(crate) fn end_the_process() {
 }
 
 fn is_vital(thread: &str) -> bool {
-    thread == "control" || thread.starts_with("worker-")
+    thread == "control" || thread == "contact" || thread.starts_with("worker-")
 }
 
 #[cfg(test)]
@@ -66,6 +66,7 @@ mod tests {
         }
         assert_eq!(exit_code("worker-3"), Some(5));
         assert_eq!(exit_code("control"), Some(5));
+        assert_eq!(exit_code("contact"), Some(5));
         assert_eq!(exit_code("keys"), Some(0), "others are not vital");
     }
 }

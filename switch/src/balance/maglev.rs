@@ -163,7 +163,9 @@ mod tests {
             for (place, weight) in weights.iter().enumerate() {
                 let wanted = SLOTS as f64 * f64::from(*weight) / f64::from(sum);
                 let share = share(&table, place);
-                prop_assert!((share - wanted).abs() <= 2.0, "{share} instead of {wanted}");
+                // The last round is not filled, and each pause may come a turn late.
+                let most = 2.0 + wanted / SLOTS as f64 * weights.len() as f64;
+                prop_assert!((share - wanted).abs() <= most, "{share} instead of {wanted}");
             }
         }
 

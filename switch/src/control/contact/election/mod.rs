@@ -438,11 +438,7 @@ impl Election {
                 }
                 self.holder_gone(now);
             }
-            State::Active { .. } => {
-                if self.may_answer(now) {
-                    self.advertise(now);
-                }
-            }
+            State::Active { .. } => self.say_so(now),
             _ => {}
         }
     }
@@ -541,12 +537,18 @@ impl Election {
 
     /// As the holder, against another one that is less preferred.
     fn insist(&mut self, from: IpAddr, now: Instant) {
-        if !self.may_answer(now) {
-            return;
+        if self.may_answer(now) {
+            self.push(Action::Conflict(from));
+            self.push(Action::Announce);
+            self.advertise(now);
         }
-        self.push(Action::Conflict(from));
-        self.push(Action::Announce);
-        self.advertise(now);
+    }
+
+    /// As the holder, to who may think that there is none.
+    fn say_so(&mut self, now: Instant) {
+        if self.may_answer(now) {
+            self.advertise(now);
+        }
     }
 
     fn may_answer(&mut self, now: Instant) -> bool {

@@ -343,7 +343,7 @@ impl Group {
         if stall.is_zero() {
             self.beat_once(at);
             // A thread of raised priority is seldom late, and not by much.
-            if self.random.next_u64() % 200 == 0 {
+            if self.random.next_u64().is_multiple_of(200) {
                 let stall = Duration::from_micros(self.random.next_u64() % 8000);
                 self.nodes[at].stalls_until = self.now + stall;
             }
@@ -493,7 +493,7 @@ impl Node {
             own: ip(at),
             priority: [50, 100, 100, 200][(random.next_u64() % 4) as usize],
             interval: INTERVAL,
-            preempt: kind.faults && random.next_u64() % 2 == 0,
+            preempt: kind.faults && random.next_u64().is_multiple_of(2),
             preempt_delay: Duration::ZERO,
         };
         Self {

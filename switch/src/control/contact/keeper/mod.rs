@@ -241,6 +241,7 @@ impl Keeper {
         self.hear(now);
         if now >= self.checkup_at {
             self.checkup_at = now + CHECKUP;
+            self.guardian.tend();
             self.reopen(now);
             self.check_up(now);
         }
