@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pointsman_deploy::lab::{Host, Lab, Server, wait_until};
 
@@ -28,19 +28,19 @@ pub fn measure(event: Event, who: Who, interval: Duration) -> Sample {
         } = &stage;
         stage.lab.set_apart(&[standby, client, third]);
     }
-    let watch = Watch::start(&stage.client, shared(), "a");
+    let mut watch = Watch::start(&stage.client, shared(), "a");
     if event == Event::Heal {
         stage.lab.partition(&[]);
         thread::sleep(PARTITION);
     }
     thread::sleep(random_below(stage.interval));
-    let begin = Instant::now();
+    watch.begin();
     stage.happen(event);
     let least = match event {
         Event::Heal => Duration::from_millis(1500),
         _ => Duration::from_millis(700),
     };
-    let sample = watch.end(begin, least);
+    let sample = watch.end(least);
     if who != Who::Keepalived && sample.blackout > Duration::from_secs(1) {
         stage.explain();
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pointsman_deploy::lab::{Bird, Host, Lab, Server, wait_until};
 
@@ -19,9 +19,9 @@ const BFD: Duration = Duration::from_millis(10);
 pub fn measure(event: Event) -> Sample {
     let mut stage = Stage::new();
     let target = SHARED.parse().map(|ip: std::net::IpAddr| (ip, 80).into());
-    let watch = Watch::start(&stage.client, target.expect("it is one"), "");
+    let mut watch = Watch::start(&stage.client, target.expect("it is one"), "");
     thread::sleep(random_below(BFD));
-    let begin = Instant::now();
+    watch.begin();
     match event {
         Event::BgpWithdraw => drop(stage.birds[0].birdc(&["disable", "vip"])),
         Event::BgpKill => {
@@ -30,7 +30,7 @@ pub fn measure(event: Event) -> Sample {
         }
         _ => stage.switches[0].silent(true),
     }
-    watch.end(begin, Duration::from_millis(1500))
+    watch.end(Duration::from_millis(1500))
 }
 
 struct Stage {

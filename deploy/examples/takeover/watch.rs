@@ -21,6 +21,9 @@ const MOST: Duration = Duration::from_secs(8);
 pub struct Watch {
     prober: Prober,
     kept: KeepAlive,
+    /// When the event begins, and how many kept connections had broken before.
+    begin: Instant,
+    broken: usize,
 }
 
 impl Watch {
@@ -39,11 +42,23 @@ impl Watch {
                 && is_calm(&record)
                 && (name.is_empty() || answering.is_some_and(|(_, last)| last == name))
         });
-        Self { prober, kept }
+        Self {
+            prober,
+            kept,
+            begin: Instant::now(),
+            broken: 0,
+        }
+    }
+
+    /// The event begins now.
+    pub fn begin(&mut self) {
+        self.broken = self.kept.kept().broken;
+        self.begin = Instant::now();
     }
 
     /// Waits for that time at least, and until all is well again: what clients noticed.
-    pub fn end(self, begin: Instant, least: Duration) -> Sample {
+    pub fn end(self, least: Duration) -> Sample {
+        let begin = self.begin;
         thread::sleep(least.saturating_sub(begin.elapsed()));
         while begin.elapsed() < MOST && !is_calm(&self.prober.record()) {
             thread::sleep(Duration::from_millis(20));
@@ -54,7 +69,7 @@ impl Watch {
             blackout: record.blackout(),
             failing: record.failing(),
             failed: record.failed(),
-            broken: self.kept.stop().broken,
+            broken: self.kept.stop().broken - self.broken,
         }
     }
 }

@@ -73,7 +73,9 @@ impl Keepalived {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("k.conf"), text(host, config)).expect("it is our folder");
         let mut command = host.command("keepalived");
-        command.args(["-n", "-P", "-l", "-D"]);
+        // Where no syslog runs, its lines would go to the machine's console: a serial line that
+        // takes them in its own time, with the processor waiting, and the takeover, too.
+        command.args(["-n", "-P", "-l", "-D", "--no-syslog"]);
         // Without files of its own, each one would take the others for itself.
         for (flag, name) in [("-f", "k.conf"), ("-p", "p"), ("-r", "r"), ("-c", "c")] {
             command.arg(flag).arg(path(name));
