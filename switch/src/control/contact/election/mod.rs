@@ -457,6 +457,8 @@ impl Election {
             State::Active { .. } if self.is_handing(from, now) => {}
             State::Active { .. } if (priority, from) > self.rank() => {
                 self.push(Action::Conflict(from));
+                // Who hears that there was another one announces the addresses again.
+                self.push(Action::Advertise(self.priority()));
                 self.let_go(from, Why::Conflict, now);
             }
             State::Active { .. } => self.insist(from, now),

@@ -155,6 +155,7 @@ fn of_equal_priorities_the_greater_address_keeps_the_addresses() {
         lesser.did(),
         [
             Action::Conflict(ip(2)),
+            Action::Advertise(100),
             RELEASE,
             Action::Became(Role::Standby, Why::Conflict)
         ]
