@@ -49,6 +49,8 @@ pub struct Options {
 /// What another process, or the service manager, has left to this one.
 #[derive(Debug, Default)]
 pub struct Inheritance {
+    /// Whether the other process is a switch, which still serves.
+    pub takes_over: bool,
     /// Listening sockets.
     pub sockets: Vec<Inherited>,
     /// The admin interface's socket, where it is known to be that.
@@ -150,7 +152,13 @@ impl Daemon {
                 .map_err(StartError::System)?,
         );
         let readiness = Arc::new(Readiness::new());
-        let contacts = open_contacts(&policy, &plane, &readiness, &common, &hub)?;
+        let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
+        let contacts = open_contacts(contact::Setup {
+            plan: Plan::of(&policy),
+            takes_over: inheritance.takes_over,
+            traffic: Arc::new(traffic),
+            hub: hub.clone(),
+        })?;
         let setup = Setup {
             state,
             source,
@@ -338,23 +346,10 @@ fn open_log(policy: &Policy, hub: &Hub) -> Result<Option<AccessLog>, StartError>
     Ok(Some(log))
 }
 
-fn open_contacts(
-    policy: &Policy,
-    plane: &Arc<Slot>,
-    readiness: &Arc<Readiness>,
-    common: &InCommon,
-    hub: &Arc<Hub>,
-) -> Result<Option<Arc<Contacts>>, StartError> {
-    let plan = Plan::of(policy);
-    if plan.is_empty() {
+fn open_contacts(setup: contact::Setup) -> Result<Option<Arc<Contacts>>, StartError> {
+    if setup.plan.is_empty() {
         return Ok(None);
     }
-    let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
-    let setup = contact::Setup {
-        plan,
-        traffic: Arc::new(traffic),
-        hub: hub.clone(),
-    };
     let contacts = Contacts::start(setup).map_err(StartError::System)?;
     Ok(Some(Arc::new(contacts)))
 }

@@ -38,6 +38,10 @@ pub struct Inheritance {
     pub holds: Vec<GroupId>,
     /// Groups that the operator had it give up.
     pub yielded: Vec<GroupId>,
+    /// Devices whose addresses are announced by a routing daemon.
+    pub announced: Vec<String>,
+    /// The operator had the routes withdrawn.
+    pub routes_yielded: bool,
 }
 
 /// Hands commands in and wakes the thread.

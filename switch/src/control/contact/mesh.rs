@@ -45,6 +45,8 @@ pub(super) enum News {
     Lost(IpAddr, Vec<(GroupId, IpAddr)>, &'static str),
     /// A switch that was gone is there again.
     Found(IpAddr),
+    /// Whether a switch has another policy, from now on.
+    Policy(IpAddr, bool),
 }
 
 /// All other switches of the policy.
@@ -87,6 +89,8 @@ struct Link {
     heard: Option<Instant>,
     version: Option<String>,
     state: Option<State>,
+    /// Whether it was told of that its policy is another one.
+    differed: bool,
     since: std::time::SystemTime,
     losses: u64,
     why: Option<String>,
@@ -480,6 +484,10 @@ impl Mesh {
                     if state.sequence >= link.sequence {
                         self.news.extend(sights);
                     }
+                    let differs = state.digest != self.own.digest;
+                    if differs != std::mem::replace(&mut link.differed, differs) {
+                        self.news.push(News::Policy(peer, differs));
+                    }
                     link.state = Some(state);
                 }
                 message => self.news.push(News::Message(peer, message)),
@@ -598,6 +606,7 @@ impl Link {
             heard: None,
             version: None,
             state: None,
+            differed: false,
             since: std::time::SystemTime::now(),
             losses: 0,
             why: None,

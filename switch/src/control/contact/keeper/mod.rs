@@ -64,6 +64,8 @@ pub(super) struct Keeper {
     guardian: Guardian,
     charged: Charge,
     physician: Physician,
+    /// Judges as to the routed addresses.
+    route_physician: Physician,
     commands: CommandInbox,
     orders: Inbox,
     board: Arc<Board>,
@@ -127,6 +129,7 @@ impl Keeper {
             ghosts: Ghosts::default(),
             charged: Charge::default(),
             physician: Physician::new(setup.plan.doubt),
+            route_physician: Physician::new(setup.plan.doubt),
             plan: setup.plan,
             traffic: setup.traffic,
             commands,
@@ -151,7 +154,7 @@ impl Keeper {
             keeper.members.push(Member::new(plan, place, now));
         }
         for plan in keeper.plan.routed.clone() {
-            keeper.routed.push(Routed::open(&keeper.host, plan)?);
+            keeper.routed.push(Routed::open(&keeper.host, plan, setup.takes_over)?);
         }
         Ok(keeper)
     }

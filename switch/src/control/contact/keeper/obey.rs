@@ -53,6 +53,12 @@ impl Keeper {
                 clear_leftovers(&self.host, member);
             }
         }
+        self.routed_yielded = inheritance.routes_yielded;
+        for routed in &mut self.routed {
+            if inheritance.announced.contains(&routed.plan.device) {
+                routed.inherit(&self.host);
+            }
+        }
         // Who joins is judged like who is a member already.
         self.check_up(now);
     }
@@ -82,6 +88,7 @@ impl Keeper {
             );
         }
         self.physician.set_doubt(plan.doubt);
+        self.route_physician.set_doubt(plan.doubt);
         let moved = plan.mesh != self.plan.mesh;
         let before = std::mem::replace(&mut self.plan, plan);
         self.plan.routed = before.routed;
@@ -133,7 +140,7 @@ impl Keeper {
     fn leave(&mut self, reply: Sender<()>, now: Instant) {
         let mut earliest = now;
         for routed in self.routed.iter_mut().filter(|routed| routed.is_announced) {
-            routed.withdraw(&self.host);
+            routed.withdraw(&self.host, "this switch ends");
             earliest = now + WITHDRAWAL;
         }
         if matches!(self.phase, Phase::Serves) {
@@ -159,7 +166,12 @@ impl Keeper {
     }
 
     fn bequeath(&mut self) -> Inheritance {
-        let mut inheritance = Inheritance::default();
+        let announced = self.routed.iter().filter(|routed| routed.is_announced);
+        let mut inheritance = Inheritance {
+            announced: announced.map(|routed| routed.plan.device.clone()).collect(),
+            routes_yielded: self.routed_yielded,
+            ..Inheritance::default()
+        };
         for member in &mut self.members {
             if member.election.has_yielded() {
                 inheritance.yielded.push(member.id());
