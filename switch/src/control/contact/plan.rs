@@ -188,7 +188,9 @@ impl RoutedPlan {
     /// Contacts may share a device.
     fn add(plans: &mut Vec<Self>, contact: &Contact) {
         let addresses = contact.addresses.iter().map(IpNet::addr);
-        let known = plans.iter_mut().find(|plan| plan.device == contact.interface);
+        let known = plans
+            .iter_mut()
+            .find(|plan| plan.device == contact.interface);
         match known {
             Some(plan) => plan.addresses.extend(addresses),
             None => plans.push(Self {

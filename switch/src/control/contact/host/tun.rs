@@ -91,9 +91,11 @@ fn explained(name: &str, error: &io::Error) -> io::Error {
                                         process may own: end that one, or name another \
                                         `interface`"
             .to_owned(),
-        io::ErrorKind::InvalidInput => "there is an interface of that name that is no switch's, or \
+        io::ErrorKind::InvalidInput => {
+            "there is an interface of that name that is no switch's, or \
                                         it is no name for one: name another `interface`"
-            .to_owned(),
+                .to_owned()
+        }
         _ => error.to_string(),
     };
     io::Error::new(error.kind(), format!("the device {name}: {why}"))

@@ -154,7 +154,9 @@ impl Keeper {
             keeper.members.push(Member::new(plan, place, now));
         }
         for plan in keeper.plan.routed.clone() {
-            keeper.routed.push(Routed::open(&keeper.host, plan, setup.takes_over)?);
+            keeper
+                .routed
+                .push(Routed::open(&keeper.host, plan, setup.takes_over)?);
         }
         Ok(keeper)
     }
