@@ -570,7 +570,8 @@ impl Mesh {
             groups: groups.collect(),
         };
         beat.encode(&self.key, &mut self.bytes);
-        for link in &self.links {
+        // One that has no session, as keepalived, could not know whose it is.
+        for link in self.links.iter().filter(|link| link.key.is_some()) {
             let socket = self.beats.iter().find(|(own, _)| *own == link.own);
             if let Some((_, socket)) = socket {
                 // A peer whose host is down must not be a reason to stop.

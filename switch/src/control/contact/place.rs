@@ -284,7 +284,11 @@ impl Place {
             .virtual_mac
             .as_ref()
             .map_or(self.link.mac, |virtual_mac| virtual_mac.mac);
-        let mut conflicts = Conflicts::open(self.link.index)?;
+        // To open another socket would take longer than heartbeats can wait.
+        let mut conflicts = match self.conflicts.take() {
+            Some(open) => open,
+            None => Conflicts::open(self.link.index)?,
+        };
         conflicts.watch(&v4, own)?;
         self.conflicts = Some(conflicts);
         Ok(())

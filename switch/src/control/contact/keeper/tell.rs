@@ -128,6 +128,8 @@ impl Keeper {
             }
             member.place = None;
             if let Ok(place) = Place::open(&self.host, &member.plan) {
+                let settings = member.plan.settings(place.own);
+                member.election.change(settings, now);
                 member.place = Some(place);
                 attach.push(at);
             }
