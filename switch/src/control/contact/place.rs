@@ -182,6 +182,7 @@ impl Place {
             index: self.link.index,
             source: self.own,
             destination,
+            port: None,
             packet,
         };
         adverts.map(farewell).collect()

@@ -227,7 +227,7 @@ impl Keeper {
     fn read(&mut self, now: Instant) {
         self.read_links(now);
         for member in &mut self.members {
-            hear::read_adverts(member, &mut self.dropped, now);
+            hear::read_adverts(member, self.mesh.as_ref(), &mut self.dropped, now);
             hear::read_claims(member, now);
         }
         for routed in &self.routed {
