@@ -11,6 +11,7 @@ use super::group::{GroupId, Role};
 use super::host::Farewell;
 use super::peer::backoff::Backoff;
 use super::peer::door::Door;
+use super::peer::echo::Echo;
 use super::peer::ended::Ended;
 use super::peer::heartbeat::{Heartbeat, HeartbeatKey, HeartbeatSocket, MAX_HEARTBEAT};
 use super::peer::initiates;
@@ -81,6 +82,8 @@ struct Link {
     backoff: Backoff,
     retry_at: Instant,
     watch: Watch,
+    /// `None` where there can be none: then silence alone counts.
+    echo: Option<Echo>,
     is_alive: bool,
     key: Option<HeartbeatKey>,
     node: u64,
@@ -137,7 +140,13 @@ impl Mesh {
             .links
             .iter()
             .flat_map(|link| link.session.iter().chain(&link.pending));
-        let mut sockets: Vec<_> = doors.chain(beats).map(|fd| (fd, false)).collect();
+        let echoes = self.links.iter().filter_map(|link| link.echo.as_ref());
+        let echoes = echoes.map(Echo::as_fd);
+        let mut sockets: Vec<_> = doors
+            .chain(beats)
+            .chain(echoes)
+            .map(|fd| (fd, false))
+            .collect();
         sockets.extend(sessions.map(|session| (session.as_fd(), session.wants_write())));
         sockets
     }
@@ -170,6 +179,7 @@ impl Mesh {
         self.read_beats(now);
         self.answer_the_door();
         for at in 0..self.links.len() {
+            self.read_echo(at, now);
             self.read_pending(at, now);
             self.read_session(at, now);
         }
@@ -526,6 +536,13 @@ impl Mesh {
         let _ = now;
     }
 
+    fn read_echo(&mut self, at: usize, now: Instant) {
+        let link = &mut self.links[at];
+        if link.echo.as_mut().is_some_and(Echo::is_answered) {
+            link.watch.answered(now);
+        }
+    }
+
     fn read_beats(&mut self, now: Instant) {
         let mut buffer = [0; DATAGRAM];
         for at in 0..self.beats.len() {
@@ -582,6 +599,11 @@ impl Mesh {
 
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
+        if link.watch.asks(now)
+            && let Some(echo) = &mut link.echo
+        {
+            echo.ask();
+        }
         if link.is_alive && link.watch.is_dead(now) {
             let why = if link.session.is_some() {
                 "silent"
@@ -635,6 +657,7 @@ impl Link {
             backoff: Backoff::new(SplitMix::process_seed()),
             retry_at: now,
             watch: Watch::new(plan.heartbeat, plan.misses),
+            echo: Echo::open(own, peer, SplitMix::process_seed()).ok(),
             is_alive: false,
             key: None,
             node: 0,
