@@ -109,8 +109,8 @@ impl Host {
     pub fn drop_to(&self, address: IpAddr) {
         let family = if address.is_ipv4() { "ip" } else { "ip6" };
         let rules = format!(
-            "table inet {TABLE} {{ chain out {{ type filter hook output priority 0; \
-             {family} daddr {address} drop; }} }}"
+            "table inet {TABLE} {{\nchain out {{\ntype filter hook output priority 0\n\
+             {family} daddr {address} drop\n}}\n}}\n"
         );
         self.run("nft", &[&rules]);
     }

@@ -21,6 +21,8 @@ use super::{Attempt, Host, Outcome, Record};
 pub const EVERY: Duration = Duration::from_millis(1);
 /// The time that an attempt has.
 pub const LIMIT: Duration = Duration::from_millis(150);
+/// The same of a patient one.
+const PATIENT_LIMIT: Duration = Duration::from_millis(950);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab.example\r\nConnection: close\r\n\r\n";
 /// An answer is never that long; what is longer has failed.
@@ -43,10 +45,26 @@ struct Shared {
 impl Prober {
     /// Begins to ask `target` from this host.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
+        Self::start_with(host, target, (EVERY, LIMIT))
+    }
+
+    /// The same for a busy machine, where it counts whether clients are served and not how fast: ten
+    /// times less often, with almost a second for each attempt. A segment that was lost would be sent
+    /// again only after that.
+    pub fn start_patiently(host: &Host, target: SocketAddr) -> Self {
+        Self::start_with(host, target, (EVERY * 10, PATIENT_LIMIT))
+    }
+
+    /// The same as [`Prober::start`], and an attempt has that much time in place of [`LIMIT`].
+    pub fn with_limit(host: &Host, target: SocketAddr, limit: Duration) -> Self {
+        Self::start_with(host, target, (EVERY, limit))
+    }
+
+    fn start_with(host: &Host, target: SocketAddr, pace: (Duration, Duration)) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = host.spawn({
             let shared = Arc::clone(&shared);
-            move || Work::new(target, &shared).run()
+            move || Work::new(target, pace, &shared).run()
         });
         Self {
             shared,
@@ -88,6 +106,8 @@ impl Drop for Prober {
 /// What its thread works with.
 struct Work<'a> {
     target: SocketAddr,
+    every: Duration,
+    limit: Duration,
     shared: &'a Shared,
     flights: Vec<Flight>,
 }
@@ -104,9 +124,11 @@ struct Flight {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: SocketAddr, shared: &'a Shared) -> Self {
+    fn new(target: SocketAddr, (every, limit): (Duration, Duration), shared: &'a Shared) -> Self {
         Self {
             target,
+            every,
+            limit,
             shared,
             flights: Vec::new(),
         }
@@ -124,10 +146,10 @@ impl<'a> Work<'a> {
             if !stop && now >= next {
                 self.launch();
                 // What this thread missed while it did not run is not made up for.
-                next = (next + EVERY).max(now);
+                next = (next + self.every).max(now);
             }
             if stop {
-                next = Instant::now() + EVERY;
+                next = Instant::now() + self.every;
             }
             self.wait(next);
             self.expire();
@@ -187,7 +209,7 @@ impl<'a> Work<'a> {
     fn expire(&mut self) {
         let mut late = Vec::new();
         self.flights.retain(|flight| {
-            let over = flight.started.elapsed() >= LIMIT;
+            let over = flight.started.elapsed() >= self.limit;
             if over && !flight.told {
                 late.push(flight.started);
             }

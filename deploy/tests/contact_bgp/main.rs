@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pointsman_deploy::lab::{
@@ -10,16 +11,18 @@ use pointsman_deploy::lab::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Attempts that may fail when a way goes though both switches live: those that are on their way, for
-/// the router hashes them anew.
-const ON_THEIR_WAY: usize = 2;
-/// When a switch dies: those that were sent to it before the router knew. A busy machine is late.
-const DEATH: usize = 8;
+/// Attempts that may fail when a way goes though both switches live: one that is on its way, for the
+/// router hashes it anew.
+const ON_THEIR_WAY: usize = 1;
+/// When a switch dies: what is sent to it before the router knows, at one attempt in 10 ms.
+const DEATH: usize = 2;
 
 #[test]
 fn a_route_is_withdrawn_however_a_switch_goes() {
     let test = "a_route_is_withdrawn_however_a_switch_goes";
-    let Some(mut lab) = lab(test) else { return };
+    let Some((_turn, mut lab)) = lab(test) else {
+        return;
+    };
     lab.switches[0].tell(&["contact", "yield"]);
     lab.wait_for_ways(&[1]);
     assert_eq!(contact(&lab, 0)["role"], "out");
@@ -61,7 +64,9 @@ fn a_route_is_withdrawn_however_a_switch_goes() {
 #[test]
 fn an_upgrade_leaves_the_route_alone() {
     let test = "an_upgrade_leaves_the_route_alone";
-    let Some(mut lab) = lab(test) else { return };
+    let Some((_turn, mut lab)) = lab(test) else {
+        return;
+    };
     let mut watch = lab.router.command("ip");
     let mut changes = Daemon::start("ip monitor", watch.args(["monitor", "route"]));
     let prober = started(&lab);
@@ -94,7 +99,9 @@ fn an_upgrade_leaves_the_route_alone() {
 #[test]
 fn a_switch_that_reaches_no_backend_is_not_routed_to_while_the_other_one_does() {
     let test = "a_switch_that_reaches_no_backend_is_not_routed_to_while_the_other_one_does";
-    let Some(mut lab) = lab(test) else { return };
+    let Some((_turn, mut lab)) = lab(test) else {
+        return;
+    };
     lab.cut_off(0, true);
     lab.wait_for_ways(&[1]);
     let status = contact(&lab, 0);
@@ -137,19 +144,26 @@ fn a_device_that_is_somebody_elses_is_not_touched() {
     while refused.has_ended().is_none() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(refused.has_ended(), Some(1), "{}", refused.log());
+    assert!(
+        refused.has_ended().is_some_and(|code| code > 0),
+        "{}",
+        refused.log()
+    );
     let why = "the device pointsman0: there is an interface of that name already";
     assert!(refused.log().contains(why), "{}", refused.log());
     assert!(!host.ip("-br address").contains("198.51.100.10"));
 }
 
-/// Two switches that both are routed to; none where a program or a right is missing, which is told.
-fn lab(test: &str) -> Option<RoutedLab> {
+/// Two switches that both are routed to, one test's at a time; none where a program or a right is
+/// missing, which is told.
+fn lab(test: &str) -> Option<(MutexGuard<'static, ()>, RoutedLab)> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let lab = RoutedLab::new().map_err(|why| why.tell(test)).ok()?;
     for bird in lab.birds.iter().chain([&lab.routing]) {
         bird.raise();
     }
-    Some(lab)
+    Some((turn, lab))
 }
 
 /// What clients see while this is done.
@@ -160,16 +174,16 @@ fn during(lab: &RoutedLab, work: impl FnOnce()) -> Record {
 }
 
 fn started(lab: &RoutedLab) -> Prober {
-    let prober = Prober::start(&lab.client, lab.target());
-    wait_until("a hundred answers", || {
+    let prober = Prober::start_patiently(&lab.client, lab.target());
+    wait_until("some answers", || {
         let record = prober.record();
-        record.attempts.len() - record.failed() >= 100
+        record.attempts.len() - record.failed() >= 20
     });
     prober
 }
 
 fn finished(prober: Prober) -> Record {
-    std::thread::sleep(Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(300));
     prober.stop()
 }
 

@@ -42,6 +42,8 @@ pub struct Inheritance {
     pub announced: Vec<String>,
     /// The operator had the routes withdrawn.
     pub routes_yielded: bool,
+    /// Where segments of unknown connections go, by the link-layer address.
+    pub relays: Vec<(GroupId, [u8; 6])>,
 }
 
 /// Hands commands in and wakes the thread.

@@ -7,9 +7,11 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::election::Sight;
-use super::group::GroupId;
+use super::group::{GroupId, Role};
+use super::host::Farewell;
 use super::peer::backoff::Backoff;
 use super::peer::door::Door;
+use super::peer::echo::Echo;
 use super::peer::ended::Ended;
 use super::peer::heartbeat::{Heartbeat, HeartbeatKey, HeartbeatSocket, MAX_HEARTBEAT};
 use super::peer::initiates;
@@ -82,6 +84,8 @@ struct Link {
     backoff: Backoff,
     retry_at: Instant,
     watch: Watch,
+    /// `None` where there can be none: then silence alone counts.
+    echo: Option<Echo>,
     is_alive: bool,
     key: Option<HeartbeatKey>,
     node: u64,
@@ -140,7 +144,13 @@ impl Mesh {
             .links
             .iter()
             .flat_map(|link| link.session.iter().chain(&link.pending));
-        let mut sockets: Vec<_> = doors.chain(beats).map(|fd| (fd, false)).collect();
+        let echoes = self.links.iter().filter_map(|link| link.echo.as_ref());
+        let echoes = echoes.map(Echo::as_fd);
+        let mut sockets: Vec<_> = doors
+            .chain(beats)
+            .chain(echoes)
+            .map(|fd| (fd, false))
+            .collect();
         sockets.extend(sessions.map(|session| (session.as_fd(), session.wants_write())));
         sockets
     }
@@ -173,6 +183,7 @@ impl Mesh {
         self.read_beats(now);
         self.answer_the_door();
         for at in 0..self.links.len() {
+            self.read_echo(at, now);
             self.read_pending(at, now);
             self.read_session(at, now);
         }
@@ -228,6 +239,43 @@ impl Mesh {
         for peer in open.collect::<Vec<_>>() {
             self.send(peer, message);
         }
+    }
+
+    /// What another process is to send to the others should this one die: each believes it, for it
+    /// is a heartbeat, and the last one.
+    pub(super) fn farewells(&self) -> Vec<Farewell> {
+        let groups = self.own.groups.iter().map(|member| GroupState {
+            role: Role::Out,
+            ..member.state
+        });
+        let last = Heartbeat {
+            leaving: true,
+            node: self.hello.node,
+            sequence: u64::MAX,
+            groups: groups.collect(),
+        };
+        let mut packet = Vec::new();
+        last.encode(&self.key, &mut packet);
+        let known = self.links.iter().filter(|link| link.key.is_some());
+        let farewell = |link: &Link| Farewell {
+            interface: String::new(),
+            index: 0,
+            source: link.own,
+            destination: link.peer,
+            port: Some(self.plan.port),
+            packet: packet.clone(),
+        };
+        known.map(farewell).collect()
+    }
+
+    /// Whether how the switch at this address stands is known from itself, at this moment: what
+    /// anybody could have sent need not be believed then.
+    pub(super) fn vouches(&self, group: GroupId, address: IpAddr, now: Instant) -> bool {
+        let limit = self.plan.heartbeat * self.plan.misses;
+        self.links.iter().any(|link| {
+            let is_heard = link.heard.is_some_and(|heard| now < heard + limit);
+            is_heard && link.is_alive && link.address_in(group) == Some(address)
+        })
     }
 
     /// Ends all sessions in order; for so long a successor may be on its way.
@@ -496,6 +544,13 @@ impl Mesh {
         let _ = now;
     }
 
+    fn read_echo(&mut self, at: usize, now: Instant) {
+        let link = &mut self.links[at];
+        if link.echo.as_mut().is_some_and(Echo::is_answered) {
+            link.watch.answered(now);
+        }
+    }
+
     fn read_beats(&mut self, now: Instant) {
         let mut buffer = [0; DATAGRAM];
         for at in 0..self.beats.len() {
@@ -523,6 +578,11 @@ impl Mesh {
             Err(discard) => return self.dropped.add(discard.word(), 1),
         };
         link.sequence = beat.sequence;
+        if beat.leaving {
+            link.losses += 1;
+            link.heard = None;
+            return self.lose(at, "died");
+        }
         link.heard = Some(now);
         link.watch.heard(now);
         if !std::mem::replace(&mut link.is_alive, true) {
@@ -547,6 +607,11 @@ impl Mesh {
 
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
+        if link.watch.asks(now)
+            && let Some(echo) = &mut link.echo
+        {
+            echo.ask();
+        }
         if link.is_alive && link.watch.is_dead(now) {
             let why = if link.session.is_some() {
                 "silent"
@@ -578,7 +643,8 @@ impl Mesh {
             groups: groups.collect(),
         };
         beat.encode(&self.key, &mut self.bytes);
-        for link in &self.links {
+        // One that has no session, as keepalived, could not know whose it is.
+        for link in self.links.iter().filter(|link| link.key.is_some()) {
             let socket = self.beats.iter().find(|(own, _)| *own == link.own);
             if let Some((_, socket)) = socket {
                 // A peer whose host is down must not be a reason to stop.
@@ -599,6 +665,7 @@ impl Link {
             backoff: Backoff::new(SplitMix::process_seed()),
             retry_at: now,
             watch: Watch::new(plan.heartbeat, plan.misses),
+            echo: Echo::open(own, peer, SplitMix::process_seed()).ok(),
             is_alive: false,
             key: None,
             node: 0,

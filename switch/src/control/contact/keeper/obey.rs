@@ -42,6 +42,9 @@ impl Keeper {
         let is_heir = !inheritance.holds.is_empty() || matches!(self.phase, Phase::Bequeathed);
         self.phase = Phase::Serves;
         self.open_mesh(now);
+        for (group, to) in &inheritance.relays {
+            self.relay(*group, Some(*to));
+        }
         for member in &mut self.members {
             let id = member.id();
             if inheritance.yielded.contains(&id) {
@@ -170,6 +173,11 @@ impl Keeper {
         let mut inheritance = Inheritance {
             announced: announced.map(|routed| routed.plan.device.clone()).collect(),
             routes_yielded: self.routed_yielded,
+            relays: self
+                .relaying
+                .iter()
+                .map(|(group, to)| (*group, *to))
+                .collect(),
             ..Inheritance::default()
         };
         for member in &mut self.members {

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod door;
+pub mod echo;
 pub mod ended;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 /// How late a heartbeat may be beyond its time: less is scheduling.
 const GRACE: Duration = Duration::from_millis(1);
 
+/// A process whose system answers for it is alive but late. So many times the silence that would
+/// be a death otherwise is forgiven.
+const LATE: u32 = 10;
+
 /// Who listens for the heartbeats of one peer. Before the first one it judges nothing: heartbeats may
 /// not get through at all.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub struct Watch {
     suspended: Option<Instant>,
     /// Silence since the last heartbeat during which we did not run.
     slept: Duration,
+    /// When the peer's system was last asked whether it is there, and when it last answered.
+    asked: Option<Instant>,
+    answered: Option<Instant>,
     dead: bool,
 }
 
@@ -36,6 +43,8 @@ impl Watch {
             doubted: None,
             suspended: None,
             slept: Duration::ZERO,
+            asked: None,
+            answered: None,
             dead: false,
         }
     }
@@ -46,6 +55,8 @@ impl Watch {
         // What a dead process had sent has long arrived by then: the session alone has ended.
         self.doubted = self.doubted.filter(|since| now < *since + limit);
         self.heard = Some(now);
+        self.asked = None;
+        self.answered = None;
         self.slept = Duration::ZERO;
         self.dead = false;
     }
@@ -53,6 +64,21 @@ impl Watch {
     /// A session with the peer is open. Silence counts from the next heartbeat on.
     pub fn session_opened(&mut self) {
         *self = Self::new(self.heartbeat, self.misses);
+    }
+
+    /// Whether the peer's system is to be asked now whether it is there: when the last heartbeat but
+    /// one has been missed, and with each one after that.
+    pub fn asks(&mut self, now: Instant) -> bool {
+        let asks = self.asks_at().is_some_and(|at| now >= at) && !self.dead;
+        if asks {
+            self.asked = Some(now);
+        }
+        asks
+    }
+
+    /// The peer's system has answered.
+    pub fn answered(&mut self, now: Instant) {
+        self.answered = Some(now);
     }
 
     /// The session was closed without a farewell: the process has probably died. One missed heartbeat
@@ -80,7 +106,8 @@ impl Watch {
 
     /// When [`Watch::is_dead`] is to be asked next, if nothing is heard until then.
     pub fn deadline(&self) -> Option<Instant> {
-        self.silence_ends().filter(|_| !self.dead)
+        let ends = self.silence_ends().filter(|_| !self.dead)?;
+        Some(self.asks_at().map_or(ends, |asks| asks.min(ends)))
     }
 
     /// Whether the peer is dead, as far as one can tell. Asked after everything was read that has
@@ -95,8 +122,21 @@ impl Watch {
             Some(_) => self.limit().min(self.heartbeat + GRACE),
             None => self.limit(),
         };
-        let heard = self.heard.map(|heard| heard + allowed + self.slept);
-        heard.or(self.doubted).max(self.suspended)
+        let heard = self.heard.map(|heard| heard + self.slept);
+        let mut ends = heard.map(|heard| heard + allowed);
+        if let (Some(heard), Some(answered), None) = (heard, self.answered, self.doubted) {
+            let late = answered + self.heartbeat + GRACE;
+            ends = ends.max(Some(late.min(heard + self.limit() * LATE)));
+        }
+        ends.or(self.doubted).max(self.suspended)
+    }
+
+    fn asks_at(&self) -> Option<Instant> {
+        let first = self.heard? + self.heartbeat * (self.misses - 1) + GRACE + self.slept;
+        Some(match self.asked {
+            Some(asked) => asked + self.heartbeat,
+            None => first,
+        })
     }
 
     fn limit(&self) -> Duration {
