@@ -21,6 +21,7 @@ use super::peer::session::Session;
 use super::peer::watch::Watch;
 use super::plan::MeshPlan;
 use super::status::PeerStatus;
+use super::vrrp::Discard;
 use crate::control::clock::rfc3339;
 use crate::control::random::SplitMix;
 use crate::metrics::{PeerFigures, Tally};
@@ -404,6 +405,10 @@ impl Mesh {
                 link.map_or(0, |link| link.pending.len())
             };
             let Some((stream, peer)) = door.accept(pending) else {
+                let strangers = door.strangers();
+                if strangers > 0 {
+                    self.dropped.add("stranger", strangers);
+                }
                 return;
             };
             let link = links
@@ -525,7 +530,9 @@ impl Mesh {
             let link = &mut self.links[at];
             let peer = link.peer;
             match message {
-                Message::State(state) => {
+                Message::State(mut state) => {
+                    self.pass_over_others(&mut state);
+                    let link = &mut self.links[at];
                     let sights = state.groups.iter().map(|member| {
                         News::Sight(member.state.group, member.source, sight(&member.state))
                     });
@@ -548,6 +555,21 @@ impl Mesh {
         let link = &mut self.links[at];
         if link.echo.as_mut().is_some_and(Echo::is_answered) {
             link.watch.answered(now);
+        }
+    }
+
+    /// A group that has the same number by mistake is none of this switch's business.
+    fn pass_over_others(&mut self, state: &mut State) {
+        let own = &self.own.groups;
+        let before = state.groups.len();
+        state.groups.retain(|theirs| {
+            let ours = own
+                .iter()
+                .find(|ours| ours.state.group == theirs.state.group);
+            ours.is_none_or(|ours| theirs.fits(ours))
+        });
+        if state.groups.len() < before {
+            self.dropped.add(Discard::Addresses.word(), 1);
         }
     }
 

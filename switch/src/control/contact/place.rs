@@ -325,6 +325,7 @@ fn own_address(host: &Host, plan: &GroupPlan, link: &Link) -> Result<IpAddr, Str
     })
 }
 
-fn is_link_local(ip: IpAddr) -> bool {
+/// Whether an address of IPv6 is for its link alone.
+pub(super) fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }

@@ -29,6 +29,7 @@ impl Keeper {
                     priority: member.election.priority(),
                 },
                 source: member.place.as_ref()?.own,
+                addresses: member.told_addresses(),
             })
         });
         State {
