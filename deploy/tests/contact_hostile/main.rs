@@ -7,8 +7,8 @@ mod forge;
 #[path = "../contact_stage/mod.rs"]
 mod stage;
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use pointsman::control::contact::vrrp::{Checksum, GROUP_V4};

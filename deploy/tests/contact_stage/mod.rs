@@ -66,6 +66,7 @@ impl Stage {
             secret: Some(SECRET.to_owned()),
             keys: String::new(),
             listener: "[listener.web]\nbind = \":80\"\n".to_owned(),
+            route: String::new(),
             pool: format!("backends = [{}]\n", backends.join(", ")),
         }
     }
@@ -109,6 +110,8 @@ pub struct Policy {
     /// More keys of `[contact]`.
     pub keys: String,
     pub listener: String,
+    /// More keys of the route.
+    pub route: String,
     /// The keys of the pool.
     pub pool: String,
 }
@@ -127,8 +130,13 @@ impl Policy {
         if let Some(secret) = &self.secret {
             let _ = writeln!(text, "secret = {secret:?}");
         }
-        let Self { listener, pool, .. } = self;
-        text + &format!("{listener}[[route]]\npool = \"app\"\n[pool.app]\n{pool}")
+        let Self {
+            listener,
+            route,
+            pool,
+            ..
+        } = self;
+        text + &format!("{listener}[[route]]\npool = \"app\"\n{route}[pool.app]\n{pool}")
     }
 }
 

@@ -108,8 +108,9 @@ fn a_standby_has_checked_the_backends_by_itself() {
         return;
     };
     let mut policy = stage.policy();
-    // It would not be noticed if what fails at one were tried at the other.
-    policy.pool += &format!("{CHECKED}retry = {{ attempts = 1 }}\n");
+    policy.pool += CHECKED;
+    // What fails at one backend is tried at no other one.
+    policy.route = "retry = { attempts = 1 }\n".to_owned();
     let (mut a, b) = stage.pair(&policy);
     stage.servers.remove(0).kill();
     wait_until("the standby has noticed", || states(&b) == ["down", "up"]);

@@ -107,6 +107,7 @@ impl Keeper {
             }
         }
         for (event, text) in events {
+            self.changed = true;
             tracing::info!("{text}");
             self.note(event, None, text);
         }
