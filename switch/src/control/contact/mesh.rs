@@ -1,5 +1,8 @@
 //! The other switches: a session and heartbeats with each, and who of them is alive.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -163,7 +166,7 @@ impl Mesh {
             let sessions = link.session.iter().chain(&link.pending);
             let times = sessions
                 .filter_map(Session::deadline)
-                .chain(link.watch.deadline());
+                .chain(link.watch.deadline().filter(|_| link.is_alive));
             due = times.fold(due, Instant::min);
             if link.session.is_none() && initiates(link.own, link.peer) {
                 due = due.min(link.retry_at);
@@ -629,12 +632,15 @@ impl Mesh {
 
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
+        if !link.is_alive {
+            return;
+        }
         if link.watch.asks(now)
             && let Some(echo) = &mut link.echo
         {
             echo.ask();
         }
-        if link.is_alive && link.watch.is_dead(now) {
+        if link.watch.is_dead(now) {
             let why = if link.session.is_some() {
                 "silent"
             } else {
