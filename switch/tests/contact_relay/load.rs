@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, Lab, uninterrupted};
 use crate::support::{Backend, PATIENCE};
 
 /// No answer takes that long, but where the relay loses it.
@@ -264,7 +264,7 @@ impl Kept {
             .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         let (mut answer, mut buffer) = (String::new(), [0; 1024]);
         while !answer.ends_with("old\n") && !answer.ends_with("new\n") {
-            let length = self.0.read(&mut buffer)?;
+            let length = uninterrupted(|| self.0.read(&mut buffer))?;
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
