@@ -158,7 +158,8 @@ impl Mesh {
             let sessions = link.session.iter().chain(&link.pending);
             let times = sessions
                 .filter_map(Session::deadline)
-                .chain(link.watch.deadline());
+                .chain(link.watch.deadline())
+                .chain(link.watch.asks_at());
             due = times.fold(due, Instant::min);
             if link.session.is_none() && initiates(link.own, link.peer) {
                 due = due.min(link.retry_at);

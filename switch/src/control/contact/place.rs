@@ -153,6 +153,11 @@ impl Place {
         }
     }
 
+    /// The same for several.
+    pub(super) fn all_as_put(&self, nets: &[IpNet]) -> Vec<IpNet> {
+        nets.iter().map(|net| self.as_put(*net)).collect()
+    }
+
     /// Tells the neighbours where the addresses are.
     pub(super) fn announce(&self, addresses: &[IpNet]) {
         for net in addresses {

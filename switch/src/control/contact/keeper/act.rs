@@ -18,7 +18,7 @@ impl Keeper {
         match action {
             Action::Acquire => self.acquire(at, now),
             Action::Release { to } => self.release(at, to, now),
-            Action::Announce => self.members[at].announce(now),
+            Action::Announce => self.announce(at, now),
             Action::Advertise(priority) => self.members[at].advertise(priority),
             Action::Yield(to) => self.yield_to(at, to),
             Action::Request(from) => {
@@ -42,10 +42,24 @@ impl Keeper {
 
     fn acquire(&mut self, at: usize, now: Instant) {
         let group = self.members[at].id();
-        let laid = self.ghosts.take_back(&mut self.host, group);
+        let laid = self.ghosts.take_back(&mut self.host, group, now);
         self.members[at].acquire(&self.host, laid.is_some(), now);
         if let Some(laid) = laid {
             self.lay(&[laid]);
+        }
+    }
+
+    fn announce(&mut self, at: usize, now: Instant) {
+        let member = &mut self.members[at];
+        member.announce(now);
+        if let Some(place) = member
+            .place
+            .as_ref()
+            .filter(|_| !member.election.is_yielding())
+        {
+            // Nobody has taken them.
+            let nets = place.all_as_put(&member.plan.addresses);
+            self.ghosts.calm(&mut self.host, place.index(), &nets);
         }
     }
 
@@ -60,8 +74,7 @@ impl Keeper {
         let peer = to.and_then(|to| self.mesh.as_ref()?.peer_at(group, to));
         match to.filter(|_| peer.is_some()) {
             Some(to) => {
-                let nets = member.plan.addresses.iter().map(|net| place.as_put(*net));
-                let nets: Vec<IpNet> = nets.collect();
+                let nets = place.all_as_put(&member.plan.addresses);
                 let where_to = (place.link.name.as_str(), place.index());
                 let until = now + self.plan.drain;
                 let what = (group, nets);
@@ -71,7 +84,7 @@ impl Keeper {
             }
             None => {
                 place.release(&self.host, &member.plan.addresses);
-                let (index, nets) = (place.index(), member.plan.addresses.clone());
+                let (index, nets) = (place.index(), place.all_as_put(&member.plan.addresses));
                 self.ghosts.calm(&mut self.host, index, &nets);
             }
         }
@@ -86,9 +99,8 @@ impl Keeper {
         let group = member.id();
         let Some(place) = &member.place else { return };
         let (name, index) = (place.link.name.clone(), place.index());
-        let quiet = self
-            .ghosts
-            .prepare(&mut self.host, &name, index, group.family);
+        let nets = place.all_as_put(&member.plan.addresses);
+        let quiet = self.ghosts.prepare(&mut self.host, (&name, index), &nets);
         if let Err(error) = &quiet {
             tracing::warn!(
                 "group {group}: open connections will not outlive the handover: {error}"

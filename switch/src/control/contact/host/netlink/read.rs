@@ -1,6 +1,6 @@
 //! What the kernel tells of interfaces and addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_core::NlasIterator;
@@ -15,6 +15,7 @@ use super::socket::Message;
 /// Bytes before the attributes.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
+const ROUTE_HEADER: usize = 12;
 /// In an interface's description (rtnetlink(7)).
 const IFLA_INFO_KIND: u16 = 1;
 
@@ -39,6 +40,15 @@ pub(super) fn new_address(message: Message<'_>) -> Option<(u32, IpNet)> {
 pub(super) fn is_local_route(message: Message<'_>) -> bool {
     let header = RouteHeader::parse(message.content);
     message.kind == libc::RTM_NEWROUTE && header.is_ok_and(|found| found.kind == RouteType::Local)
+}
+
+/// Whether it is the route to this address of this host, by way of this interface.
+pub(super) fn is_local_route_of(message: Message<'_>, index: u32, ip: Ipv6Addr) -> bool {
+    let rest = message.content.get(ROUTE_HEADER..).unwrap_or_default();
+    let has = |kind, wanted: &[u8]| attributes(rest).any(|found| found == (kind, wanted));
+    is_local_route(message)
+        && has(libc::RTA_DST, &ip.octets())
+        && has(libc::RTA_OIF, &index.to_ne_bytes())
 }
 
 /// `None` too where it is a bridge's view of one of its ports, which says nothing of the interface
