@@ -112,6 +112,7 @@ fn hold_and_charge(interface: &str, index: u32) {
         index,
         source: source.parse().unwrap(),
         destination: destination.parse().unwrap(),
+        port: None,
         packet: PACKET.to_vec(),
     };
     let charge = Charge {

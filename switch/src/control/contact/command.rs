@@ -38,6 +38,8 @@ pub struct Inheritance {
     pub holds: Vec<GroupId>,
     /// Groups that the operator had it give up.
     pub yielded: Vec<GroupId>,
+    /// Where segments of unknown connections go, by the link-layer address.
+    pub relays: Vec<(GroupId, [u8; 6])>,
 }
 
 /// Hands commands in and wakes the thread.

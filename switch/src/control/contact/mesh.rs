@@ -7,7 +7,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::election::Sight;
-use super::group::GroupId;
+use super::group::{GroupId, Role};
+use super::host::Farewell;
 use super::peer::backoff::Backoff;
 use super::peer::door::Door;
 use super::peer::ended::Ended;
@@ -224,6 +225,43 @@ impl Mesh {
         for peer in open.collect::<Vec<_>>() {
             self.send(peer, message);
         }
+    }
+
+    /// What another process is to send to the others should this one die: each believes it, for it
+    /// is a heartbeat, and the last one.
+    pub(super) fn farewells(&self) -> Vec<Farewell> {
+        let groups = self.own.groups.iter().map(|member| GroupState {
+            role: Role::Out,
+            ..member.state
+        });
+        let last = Heartbeat {
+            leaving: true,
+            node: self.hello.node,
+            sequence: u64::MAX,
+            groups: groups.collect(),
+        };
+        let mut packet = Vec::new();
+        last.encode(&self.key, &mut packet);
+        let known = self.links.iter().filter(|link| link.key.is_some());
+        let farewell = |link: &Link| Farewell {
+            interface: String::new(),
+            index: 0,
+            source: link.own,
+            destination: link.peer,
+            port: Some(self.plan.port),
+            packet: packet.clone(),
+        };
+        known.map(farewell).collect()
+    }
+
+    /// Whether how the switch at this address stands is known from itself, at this moment: what
+    /// anybody could have sent need not be believed then.
+    pub(super) fn vouches(&self, group: GroupId, address: IpAddr, now: Instant) -> bool {
+        let limit = self.plan.heartbeat * self.plan.misses;
+        self.links.iter().any(|link| {
+            let is_heard = link.heard.is_some_and(|heard| now < heard + limit);
+            is_heard && link.is_alive && link.address_in(group) == Some(address)
+        })
     }
 
     /// Ends all sessions in order; for so long a successor may be on its way.
@@ -515,6 +553,11 @@ impl Mesh {
             Err(discard) => return self.dropped.add(discard.word(), 1),
         };
         link.sequence = beat.sequence;
+        if beat.leaving {
+            link.losses += 1;
+            link.heard = None;
+            return self.lose(at, "died");
+        }
         link.heard = Some(now);
         link.watch.heard(now);
         if !std::mem::replace(&mut link.is_alive, true) {
@@ -570,7 +613,8 @@ impl Mesh {
             groups: groups.collect(),
         };
         beat.encode(&self.key, &mut self.bytes);
-        for link in &self.links {
+        // One that has no session, as keepalived, could not know whose it is.
+        for link in self.links.iter().filter(|link| link.key.is_some()) {
             let socket = self.beats.iter().find(|(own, _)| *own == link.own);
             if let Some((_, socket)) = socket {
                 // A peer whose host is down must not be a reason to stop.

@@ -182,6 +182,7 @@ impl Place {
             index: self.link.index,
             source: self.own,
             destination,
+            port: None,
             packet,
         };
         adverts.map(farewell).collect()
@@ -284,7 +285,11 @@ impl Place {
             .virtual_mac
             .as_ref()
             .map_or(self.link.mac, |virtual_mac| virtual_mac.mac);
-        let mut conflicts = Conflicts::open(self.link.index)?;
+        // To open another socket would take longer than heartbeats can wait.
+        let mut conflicts = match self.conflicts.take() {
+            Some(open) => open,
+            None => Conflicts::open(self.link.index)?,
+        };
         conflicts.watch(&v4, own)?;
         self.conflicts = Some(conflicts);
         Ok(())

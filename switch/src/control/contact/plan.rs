@@ -180,7 +180,7 @@ impl GroupPlan {
             addresses: self.addresses.clone(),
             ..other.clone()
         };
-        plain == *self
+        plain == *self && self.unicast.is_empty() == other.unicast.is_empty()
     }
 }
 

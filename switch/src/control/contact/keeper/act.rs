@@ -53,7 +53,10 @@ impl Keeper {
     fn release(&mut self, at: usize, to: Option<IpAddr>, now: Instant) {
         let member = &mut self.members[at];
         let group = member.id();
-        let Some(place) = &member.place else { return };
+        let Some(place) = &member.place else {
+            // The addresses have gone with the interface.
+            return member.let_go();
+        };
         let peer = to.and_then(|to| self.mesh.as_ref()?.peer_at(group, to));
         match to.filter(|_| peer.is_some()) {
             Some(to) => {
@@ -135,6 +138,7 @@ impl Keeper {
     /// link-layer address.
     pub(super) fn relay(&mut self, group: GroupId, to: Option<[u8; 6]>) {
         let Some(to) = to else { return };
+        self.relaying.insert(group, to);
         let Some(member) = self.members.iter().find(|member| member.id() == group) else {
             return;
         };
@@ -151,6 +155,9 @@ impl Keeper {
 
     /// Passes nothing on any more.
     pub(super) fn clear_relays(&mut self, group: GroupId) {
+        if self.relaying.remove(&group).is_none() {
+            return;
+        }
         let Some(member) = self.members.iter().find(|member| member.id() == group) else {
             return;
         };

@@ -145,7 +145,12 @@ impl Keeper {
 }
 
 /// The adverts of other members.
-pub(super) fn read_adverts(member: &mut Member, dropped: &mut Tally<&'static str>, now: Instant) {
+pub(super) fn read_adverts(
+    member: &mut Member,
+    mesh: Option<&Mesh>,
+    dropped: &mut Tally<&'static str>,
+    now: Instant,
+) {
     for _ in 0..MAX_PACKETS {
         let Some(place) = &mut member.place else {
             return;
@@ -157,6 +162,9 @@ pub(super) fn read_adverts(member: &mut Member, dropped: &mut Tally<&'static str
             Some(Err(reason)) => dropped.add(reason, 1),
             Some(Ok(heard)) => {
                 member.count_advert();
+                if mesh.is_some_and(|mesh| mesh.vouches(member.id(), heard.from, now)) {
+                    continue;
+                }
                 if heard.priority > 0 {
                     member.heard_holder(now);
                 }

@@ -77,6 +77,8 @@ pub(super) struct Keeper {
     tell_at: Instant,
     changed: bool,
     conflict_told: Option<Instant>,
+    /// Where segments of each group's unknown connections go.
+    relaying: HashMap<GroupId, [u8; 6]>,
     /// The ticket keys that the others were told.
     shared_tickets: u64,
     /// The operator had the routes withdrawn.
@@ -135,6 +137,7 @@ impl Keeper {
             hub: setup.hub,
             dropped: Tally::default(),
             delay: Arc::default(),
+            relaying: HashMap::new(),
             shared_tickets: 0,
             routed_yielded: false,
             phase: Phase::Waits,
@@ -158,10 +161,12 @@ impl Keeper {
 
     /// Runs until it is told to end.
     pub(super) fn run(mut self) {
+        let mut now = Instant::now();
         loop {
-            let due = self.deadline();
+            // What was due before the last turn has been done in it.
+            let due = self.deadline().max(now);
             self.sleep(due);
-            let now = Instant::now();
+            now = Instant::now();
             let late = now.saturating_duration_since(due);
             if !late.is_zero() {
                 self.delay.record(late);
@@ -222,7 +227,7 @@ impl Keeper {
     fn read(&mut self, now: Instant) {
         self.read_links(now);
         for member in &mut self.members {
-            hear::read_adverts(member, &mut self.dropped, now);
+            hear::read_adverts(member, self.mesh.as_ref(), &mut self.dropped, now);
             hear::read_claims(member, now);
         }
         for routed in &self.routed {

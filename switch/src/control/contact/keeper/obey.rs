@@ -42,6 +42,9 @@ impl Keeper {
         let is_heir = !inheritance.holds.is_empty() || matches!(self.phase, Phase::Bequeathed);
         self.phase = Phase::Serves;
         self.open_mesh(now);
+        for (group, to) in &inheritance.relays {
+            self.relay(*group, Some(*to));
+        }
         for member in &mut self.members {
             let id = member.id();
             if inheritance.yielded.contains(&id) {
@@ -159,7 +162,14 @@ impl Keeper {
     }
 
     fn bequeath(&mut self) -> Inheritance {
-        let mut inheritance = Inheritance::default();
+        let mut inheritance = Inheritance {
+            relays: self
+                .relaying
+                .iter()
+                .map(|(group, to)| (*group, *to))
+                .collect(),
+            ..Inheritance::default()
+        };
         for member in &mut self.members {
             if member.election.has_yielded() {
                 inheritance.yielded.push(member.id());

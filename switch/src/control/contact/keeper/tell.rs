@@ -128,6 +128,8 @@ impl Keeper {
             }
             member.place = None;
             if let Ok(place) = Place::open(&self.host, &member.plan) {
+                let settings = member.plan.settings(place.own);
+                member.election.change(settings, now);
                 member.place = Some(place);
                 attach.push(at);
             }
@@ -171,6 +173,9 @@ impl Keeper {
 
     /// Tells the guardian what to take off the network should this process die.
     pub(super) fn charge(&mut self) {
+        if !self.changed {
+            return;
+        }
         let charge = self.wanted_charge();
         if charge != self.charged {
             if let Err(error) = self.guardian.charge(&charge) {
@@ -189,6 +194,9 @@ impl Keeper {
         charge.addresses.extend(ghosts);
         if matches!(self.phase, Phase::Bequeathed | Phase::Waits) {
             return charge;
+        }
+        if let Some(mesh) = &self.mesh {
+            charge.farewells.extend(mesh.farewells());
         }
         for member in &self.members {
             let Some(place) = &member.place else { continue };

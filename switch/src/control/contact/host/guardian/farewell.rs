@@ -1,4 +1,4 @@
-//! A VRRP packet whose socket is open before it is needed.
+//! A VRRP packet or datagram whose socket is open before it is needed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -16,16 +16,37 @@ const CS6: u32 = 0xc0;
 
 /// Sends it through the socket of [`open`].
 pub(super) fn send(socket: &Socket, farewell: &Farewell) -> io::Result<()> {
-    let to = address(farewell.destination, farewell.index);
+    let to = address(
+        farewell.destination,
+        farewell.port.unwrap_or(0),
+        farewell.index,
+    );
     socket.send_to(&farewell.packet, &to).map(|_| ())
 }
 
-/// A raw socket that sends from the farewell's source through its interface.
+/// A socket that sends from the farewell's source: through its interface if it is VRRP.
 pub(super) fn open(farewell: &Farewell) -> io::Result<Socket> {
     let domain = match farewell.source {
         IpAddr::V4(_) => Domain::IPV4,
         IpAddr::V6(_) => Domain::IPV6,
     };
+    let socket = match farewell.port {
+        Some(_) => datagram(domain)?,
+        None => raw(domain, farewell)?,
+    };
+    // What arrives is not wanted.
+    socket.set_recv_buffer_size(0)?;
+    socket.bind(&address(farewell.source, 0, farewell.index))?;
+    Ok(socket)
+}
+
+fn datagram(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn raw(domain: Domain, farewell: &Farewell) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(VRRP)))?;
     socket.set_nonblocking(true)?;
     socket.bind_device(Some(farewell.interface.as_bytes()))?;
@@ -40,16 +61,13 @@ pub(super) fn open(farewell: &Farewell) -> io::Result<Socket> {
         socket.set_multicast_loop_v6(false)?;
         socket.set_multicast_if_v6(farewell.index)?;
     }
-    // What arrives is not wanted.
-    socket.set_recv_buffer_size(0)?;
-    socket.bind(&address(farewell.source, farewell.index))?;
     Ok(socket)
 }
 
-fn address(ip: IpAddr, index: u32) -> SockAddr {
+fn address(ip: IpAddr, port: u16, index: u32) -> SockAddr {
     match ip {
-        IpAddr::V4(_) => SocketAddr::new(ip, 0).into(),
+        IpAddr::V4(_) => SocketAddr::new(ip, port).into(),
         // A link-local address means nothing without its link.
-        IpAddr::V6(ip) => SocketAddrV6::new(ip, 0, 0, index).into(),
+        IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, index).into(),
     }
 }

@@ -42,8 +42,8 @@ pub struct Held {
     pub net: IpNet,
 }
 
-/// A VRRP packet that says that the switch is gone: an advertisement of priority 0 (RFC 9568,
-/// 5.2.4). It is sent with a TTL or hop limit of 255 and as traffic of network control (CS6).
+/// What says that the switch is gone: a VRRP advertisement of priority 0 (RFC 9568, 5.2.4), sent
+/// with a TTL or hop limit of 255 and as traffic of network control (CS6), or a last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Farewell {
     /// Where it goes out.
@@ -54,7 +54,11 @@ pub struct Farewell {
     pub source: IpAddr,
     /// A multicast group or another switch.
     pub destination: IpAddr,
-    /// The packet from the VRRP header on, its checksum included.
+    /// A UDP port there; `None`: it is VRRP.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// What follows the header of UDP, or the packet from the VRRP header on, its checksum
+    /// included.
     pub packet: Vec<u8>,
 }
 
@@ -116,6 +120,7 @@ mod tests {
                 index: 3,
                 source: "10.0.0.1".parse().expect("an address"),
                 destination: "224.0.0.18".parse().expect("an address"),
+                port: None,
                 packet: vec![0x31, 51, 0],
             }],
             links: vec![9],
