@@ -43,10 +43,15 @@ struct Shared {
 impl Prober {
     /// Begins to ask `target` from this host.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
+        Self::with_limit(host, target, LIMIT)
+    }
+
+    /// The same, and an attempt has that much time in place of [`LIMIT`].
+    pub fn with_limit(host: &Host, target: SocketAddr, limit: Duration) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = host.spawn({
             let shared = Arc::clone(&shared);
-            move || Work::new(target, &shared).run()
+            move || Work::new(target, limit, &shared).run()
         });
         Self {
             shared,
@@ -88,6 +93,7 @@ impl Drop for Prober {
 /// What its thread works with.
 struct Work<'a> {
     target: SocketAddr,
+    limit: Duration,
     shared: &'a Shared,
     flights: Vec<Flight>,
 }
@@ -104,9 +110,10 @@ struct Flight {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: SocketAddr, shared: &'a Shared) -> Self {
+    fn new(target: SocketAddr, limit: Duration, shared: &'a Shared) -> Self {
         Self {
             target,
+            limit,
             shared,
             flights: Vec::new(),
         }
@@ -187,7 +194,7 @@ impl<'a> Work<'a> {
     fn expire(&mut self) {
         let mut late = Vec::new();
         self.flights.retain(|flight| {
-            let over = flight.started.elapsed() >= LIMIT;
+            let over = flight.started.elapsed() >= self.limit;
             if over && !flight.told {
                 late.push(flight.started);
             }

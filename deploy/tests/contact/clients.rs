@@ -2,14 +2,20 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pointsman_deploy::lab::{Host, KeepAlive, Outcome, Prober, Switch, wait_until};
 
 /// For a single request: a lost segment is sent again after a second at most.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// A busy machine may take that long for an answer. A segment that asks for a connection and is lost
+/// is sent again after a second: that is a failure.
+const LIMIT: Duration = Duration::from_millis(900);
 /// Answers without a failure among them, after which all is well.
-const CALM: usize = 200;
+const CALM: usize = 100;
+/// Between two looks at what came of thousands of attempts.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Clients that connect all the time, and some that keep their connections.
 pub struct Clients {
@@ -21,8 +27,9 @@ pub struct Clients {
 impl Clients {
     /// Starts them, and waits until all is well.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
-        let prober = Prober::start(host, target);
+        let prober = Prober::with_limit(host, target, LIMIT);
         wait_until("the first answer", || {
+            thread::sleep(LOOK);
             prober.record().attempts.iter().any(|one| one.is_ok())
         });
         let kept = KeepAlive::start(host, target, 2, Duration::from_millis(20));
@@ -43,6 +50,7 @@ impl Clients {
     pub fn wait_until_calm(&self) {
         let begin = Instant::now();
         wait_until("clients are served without a failure", || {
+            thread::sleep(LOOK);
             let record = self.prober.record().since(begin);
             let last = record.attempts.iter().rev().take(CALM);
             record.attempts.len() > CALM && last.clone().all(|one| one.is_ok())
@@ -101,7 +109,7 @@ pub fn fetch(host: &Host, target: SocketAddr, path: &str, pause: Duration) -> Op
                 0 => return Some(bytes),
                 count => bytes.extend_from_slice(&buffer[..count]),
             }
-            std::thread::sleep(pause);
+            thread::sleep(pause);
         }
     })
 }

@@ -4,7 +4,8 @@ use pointsman_deploy::lab::{Switch, wait_until};
 
 use crate::clients::Clients;
 use crate::stage::{
-    SHARED, SHARED6, Stage, Turn, lasts, standbys, target, target6, wait_for, wait_for_family,
+    SHARED, SHARED6, Stage, Turn, lasts, standbys, standbys_for, target, target6, wait_for,
+    wait_for_family,
 };
 
 #[test]
@@ -26,6 +27,7 @@ fn an_address_of_ipv6_moves_without_a_failure_and_when_its_holder_is_killed() {
     wait_until("the link-local address is held, too", || {
         stage.held("fe80::200:5eff:fe00:233") == (true, false)
     });
+    wait_until("a knows b", || standbys_for(&a, "ipv6") == 1);
     let clients = Clients::start(&stage.client, target6());
     a.tell(&["contact", "yield"]);
     wait_for_family(&b, "ipv6", "active");

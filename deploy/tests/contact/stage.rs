@@ -141,6 +141,12 @@ impl Policy {
         self
     }
 
+    /// What the switch calls itself, otherwise by its host.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
     /// More tables.
     pub fn more(mut self, tables: &str) -> Self {
         self.more = tables.to_owned();
@@ -210,7 +216,11 @@ pub fn wait_for_family(switch: &Switch, family: &str, role: &str) {
 
 /// Switches that would take over, as this one knows.
 pub fn standbys(switch: &Switch) -> u64 {
-    group_of(switch, "ipv4")["standbys"]
+    standbys_for(switch, "ipv4")
+}
+
+pub fn standbys_for(switch: &Switch, family: &str) -> u64 {
+    group_of(switch, family)["standbys"]
         .as_u64()
         .unwrap_or_default()
 }
@@ -239,9 +249,10 @@ pub fn order(switch: &Switch, words: &[&str]) -> Output {
     command.arg(switch.admin_address()).output().unwrap()
 }
 
-/// Holds for a while.
+/// Comes to hold, and does so for a while.
 #[track_caller]
 pub fn lasts(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_until(what, &mut holds);
     let until = Instant::now() + WHILE;
     while Instant::now() < until {
         assert!(holds(), "no more: {what}");

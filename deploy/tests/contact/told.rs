@@ -3,7 +3,7 @@
 use pointsman_deploy::lab::{Switch, wait_until};
 use serde_json::Value;
 
-use crate::stage::{Stage, Turn, events, order, wait_for};
+use crate::stage::{Stage, Turn, events, order, peers, standbys, wait_for};
 
 #[test]
 fn status_and_metrics_tell_how_both_switches_stand() {
@@ -11,7 +11,7 @@ fn status_and_metrics_tell_how_both_switches_stand() {
     let Some(stage) = Stage::new(name, &[], Turn::Together) else {
         return;
     };
-    let (a, b) = stage.pair("");
+    let (a, b) = same_policies(&stage);
     for (switch, role, priority, standbys) in [(&a, "active", 150, 1), (&b, "standby", 100, 0)] {
         let expected = [
             format!("role{{address=\"10.77.0.100\",role=\"{role}\"}} 1"),
@@ -66,7 +66,7 @@ fn policies_that_differ_are_told_and_so_is_that_they_are_the_same_again() {
     let Some(stage) = Stage::new(name, &[], Turn::Together) else {
         return;
     };
-    let (a, b) = stage.pair("");
+    let (a, b) = same_policies(&stage);
     let says = |switch: &Switch, word: &str| {
         wait_until(&format!("the peer's policy: {word}"), || {
             shown(switch)["peers"][0]["policy"] == word
@@ -74,9 +74,9 @@ fn policies_that_differ_are_told_and_so_is_that_they_are_the_same_again() {
     };
     says(&a, "same");
     says(&b, "same");
-    assert!(events(&a, "drift").is_empty());
+    assert!(events(&a, "policy-differs").is_empty());
 
-    let policy = stage.policy(&stage.b, 100);
+    let policy = stage.policy(&stage.b, 100).named("both");
     let other = "[pool.spare]\nbackends = [\"10.77.0.30:3001\"]\n[[route]]\n\
                  match = { path = \"/spare\" }\npool = \"spare\"\n";
     b.rewrite(&policy.clone().more(other).text());
@@ -84,7 +84,7 @@ fn policies_that_differ_are_told_and_so_is_that_they_are_the_same_again() {
     for switch in [&a, &b] {
         says(switch, "differs");
         wait_until("an event tells of it", || {
-            events(switch, "drift").len() == 1
+            events(switch, "policy-differs").len() == 1
         });
         let line = "pointsman_contact_peer_policy_differs{";
         wait_until("the metrics say so", || {
@@ -96,8 +96,12 @@ fn policies_that_differ_are_told_and_so_is_that_they_are_the_same_again() {
     wait_for(&a, "active");
     b.rewrite(&policy.text());
     b.tell(&["reload"]);
-    says(&a, "same");
-    says(&b, "same");
+    for switch in [&a, &b] {
+        says(switch, "same");
+        wait_until("an event tells of it", || {
+            events(switch, "policy-same").len() == 1
+        });
+    }
 }
 
 #[test]
@@ -111,6 +115,21 @@ fn a_switch_without_a_contact_says_that_it_has_none() {
     let none = order(&a, &["contact", "status"]);
     assert_eq!(none.status.code(), Some(1), "{none:?}");
     assert!(!metrics(&a).contains("pointsman_contact_role"));
+}
+
+/// Their priorities are all that they differ in.
+fn same_policies(stage: &Stage) -> (Switch, Switch) {
+    let start = |host, priority| {
+        let policy = stage.policy(host, priority).named("both");
+        Switch::start(host, &policy.text())
+    };
+    let (a, b) = (start(&stage.a, 150), start(&stage.b, 100));
+    wait_for(&a, "active");
+    wait_for(&b, "standby");
+    wait_until("both are in touch", || {
+        standbys(&a) == 1 && peers(&b, "up") == 1
+    });
+    (a, b)
 }
 
 fn metrics(switch: &Switch) -> String {

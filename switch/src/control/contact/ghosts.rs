@@ -94,25 +94,10 @@ impl Ghosts {
         });
     }
 
-    /// The group's addresses come back to the interface: whether they were given away.
-    pub(super) fn take_back(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
+    /// Ends the group's, if it has any.
+    pub(super) fn end_of(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
         let at = self.ghosts.iter().position(|ghost| ghost.group == group)?;
-        let ghost = self.ghosts.swap_remove(at);
-        let soft = self
-            .places
-            .iter_mut()
-            .find(|(index, _)| *index == ghost.index);
-        if let Some((_, soft)) = soft {
-            for net in &ghost.addresses {
-                if let Err(error) = soft.take_back(host, *net) {
-                    tracing::error!("{net} could not be put back: {error}");
-                }
-            }
-        }
-        Some(Laid {
-            group,
-            by: ghost.by,
-        })
+        Some(self.lay(host, at))
     }
 
     /// Ends those that nobody uses any more, or whose time is over.

@@ -46,6 +46,8 @@ pub(super) enum News {
     Lost(IpAddr, Vec<(GroupId, IpAddr)>, &'static str),
     /// A switch that was gone is there again.
     Found(IpAddr),
+    /// Whether a switch's policy differs from this one's, when that has changed.
+    Policy(IpAddr, bool),
 }
 
 /// All other switches of the policy.
@@ -88,6 +90,8 @@ struct Link {
     heard: Option<Instant>,
     version: Option<String>,
     state: Option<State>,
+    /// Whether its policy is known to differ.
+    differs: bool,
     since: std::time::SystemTime,
     losses: u64,
     why: Option<String>,
@@ -185,6 +189,7 @@ impl Mesh {
             self.connect(at, now);
             self.judge(at, now);
         }
+        self.compare_policies();
         if now >= self.beat_at {
             self.beat(now);
         }
@@ -580,6 +585,15 @@ impl Mesh {
         })
     }
 
+    fn compare_policies(&mut self) {
+        for link in &mut self.links {
+            let differs = link.differs(&self.own.digest).unwrap_or(link.differs);
+            if std::mem::replace(&mut link.differs, differs) != differs {
+                self.news.push(News::Policy(link.peer, differs));
+            }
+        }
+    }
+
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
         if link.is_alive && link.watch.is_dead(now) {
@@ -642,6 +656,7 @@ impl Link {
             heard: None,
             version: None,
             state: None,
+            differs: false,
             since: std::time::SystemTime::now(),
             losses: 0,
             why: None,

@@ -42,9 +42,9 @@ impl Keeper {
 
     fn acquire(&mut self, at: usize, now: Instant) {
         let group = self.members[at].id();
-        let laid = self.ghosts.take_back(&mut self.host, group);
-        self.members[at].acquire(&self.host, laid.is_some(), now);
-        if let Some(laid) = laid {
+        self.members[at].acquire(&self.host, now);
+        // On the interface, the addresses have taken up their connections already.
+        if let Some(laid) = self.ghosts.end_of(&mut self.host, group) {
             self.lay(&[laid]);
         }
     }

@@ -149,7 +149,7 @@ impl Keeper {
             conflict_told: None,
         };
         for plan in keeper.plan.groups.clone() {
-            let place = Place::open(&keeper.host, &plan)?;
+            let place = Place::open(&keeper.host, &plan, setup.succeeds)?;
             keeper.attach_relay(&place.link.name, place.link.index, place.link.mac);
             keeper.members.push(Member::new(plan, place, now));
         }

@@ -47,6 +47,7 @@ impl Keeper {
         }
         for member in &mut self.members {
             let id = member.id();
+            member.inherit();
             if inheritance.yielded.contains(&id) {
                 member.election.stand_back();
             }
@@ -76,7 +77,7 @@ impl Keeper {
         for group in &plan.groups {
             let known = self.members.iter().find(|member| member.id() == group.id);
             if known.is_none_or(|member| !member.plan.differs_little(group)) {
-                opened.push((group.clone(), Place::open(&self.host, group)?));
+                opened.push((group.clone(), Place::open(&self.host, group, false)?));
             }
         }
         if plan.routed != self.plan.routed {

@@ -108,7 +108,7 @@ impl Keeper {
 
     /// Opens interfaces that have come back.
     pub(super) fn reopen(&mut self, now: Instant) {
-        if now < self.reopen_at {
+        if now < self.reopen_at || !matches!(self.phase, Phase::Serves) {
             return;
         }
         self.reopen_at = now + REOPEN;
@@ -127,7 +127,7 @@ impl Keeper {
                 continue;
             }
             member.place = None;
-            if let Ok(place) = Place::open(&self.host, &member.plan) {
+            if let Ok(place) = Place::open(&self.host, &member.plan, false) {
                 let settings = member.plan.settings(place.own);
                 member.election.change(settings, now);
                 member.place = Some(place);
