@@ -43,15 +43,21 @@ struct Shared {
 impl Prober {
     /// Begins to ask `target` from this host.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
-        Self::with_limit(host, target, LIMIT)
+        Self::with(host, target, LIMIT, usize::MAX)
     }
 
-    /// The same, and an attempt has that much time in place of [`LIMIT`].
-    pub fn with_limit(host: &Host, target: SocketAddr, limit: Duration) -> Self {
+    /// The same where only failures count, and the machine may be too busy to serve a connection each
+    /// millisecond: an attempt has that much time in place of [`LIMIT`], and none begins while so
+    /// many go on.
+    pub fn start_gently(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
+        Self::with(host, target, limit, most)
+    }
+
+    fn with(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = host.spawn({
             let shared = Arc::clone(&shared);
-            move || Work::new(target, limit, &shared).run()
+            move || Work::new(target, limit, most, &shared).run()
         });
         Self {
             shared,
@@ -94,6 +100,8 @@ impl Drop for Prober {
 struct Work<'a> {
     target: SocketAddr,
     limit: Duration,
+    /// Attempts that go on at once.
+    most: usize,
     shared: &'a Shared,
     flights: Vec<Flight>,
 }
@@ -110,10 +118,11 @@ struct Flight {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: SocketAddr, limit: Duration, shared: &'a Shared) -> Self {
+    fn new(target: SocketAddr, limit: Duration, most: usize, shared: &'a Shared) -> Self {
         Self {
             target,
             limit,
+            most,
             shared,
             flights: Vec::new(),
         }
@@ -129,7 +138,9 @@ impl<'a> Work<'a> {
             }
             let now = Instant::now();
             if !stop && now >= next {
-                self.launch();
+                if self.under_way() < self.most {
+                    self.launch();
+                }
                 // What this thread missed while it did not run is not made up for.
                 next = (next + EVERY).max(now);
             }
@@ -139,6 +150,10 @@ impl<'a> Work<'a> {
             self.wait(next);
             self.expire();
         }
+    }
+
+    fn under_way(&self) -> usize {
+        self.flights.iter().filter(|flight| !flight.told).count()
     }
 
     fn launch(&mut self) {

@@ -12,6 +12,8 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// A busy machine may take that long for an answer. A segment that asks for a connection and is lost
 /// is sent again after a second: that is a failure.
 const LIMIT: Duration = Duration::from_millis(900);
+/// Connections that are being opened or served at once.
+const MOST: usize = 16;
 /// Answers without a failure among them, after which all is well.
 const CALM: usize = 100;
 /// Between two looks at what came of thousands of attempts.
@@ -27,7 +29,7 @@ pub struct Clients {
 impl Clients {
     /// Starts them, and waits until all is well.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
-        let prober = Prober::with_limit(host, target, LIMIT);
+        let prober = Prober::start_gently(host, target, LIMIT, MOST);
         wait_until("the first answer", || {
             thread::sleep(LOOK);
             prober.record().attempts.iter().any(|one| one.is_ok())

@@ -60,11 +60,10 @@ fn no_client_notices_that_a_holder_with_a_virtual_mac_is_upgraded() {
 
     a.rewrite(&policy.text());
     let told = a.tell(&["upgrade"]);
+    wait_until("another process goes on", || {
+        group_of(&a, "ipv4")["why"] == "the process before has handed over"
+    });
     wait_for(&a, "active");
-    assert_eq!(
-        group_of(&a, "ipv4")["why"],
-        "the process before has handed over"
-    );
     wait_until("the process before ends", || a.has_ended().is_some());
     lasts("a holds it", || stage.held(SHARED) == (true, false));
     assert_eq!(device(), before, "the device has stayed");
