@@ -79,8 +79,12 @@ fn no_client_notices_that_a_holder_with_a_virtual_mac_is_upgraded() {
     wait_for(&b, "active");
     stage.wait_until_served_by("b");
     assert_entry(&stage);
+    let setting = || std::fs::read_to_string("/proc/sys/net/ipv4/conf/e0/arp_ignore").unwrap();
     wait_until("the device is gone with the last process", || {
         !stage.a.ip("link").contains("pm-51-4")
+    });
+    wait_until("the interface's settings are as before", || {
+        stage.a.enter(setting) == "0\n"
     });
 }
 

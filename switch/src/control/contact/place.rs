@@ -113,6 +113,12 @@ impl Place {
             .map_or(self.link.index, |virtual_mac| virtual_mac.index)
     }
 
+    /// The name of that.
+    pub(super) fn name(&self) -> &str {
+        let virtual_mac = self.virtual_mac.as_ref();
+        virtual_mac.map_or(&self.link.name, |virtual_mac| virtual_mac.name())
+    }
+
     /// The device that is to be removed with the addresses.
     pub(super) fn device(&self) -> Option<u32> {
         self.virtual_mac

@@ -150,7 +150,7 @@ impl Keeper {
         };
         for plan in keeper.plan.groups.clone() {
             let place = Place::open(&keeper.host, &plan, setup.succeeds)?;
-            keeper.attach_relay(&place.link.name, place.link.index, place.link.mac);
+            keeper.attach_relay(&place);
             keeper.members.push(Member::new(plan, place, now));
         }
         for plan in keeper.plan.routed.clone() {

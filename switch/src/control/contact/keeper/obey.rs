@@ -7,6 +7,7 @@ use super::{Keeper, Phase, SUCCESSOR, WITHDRAWAL, Waiting};
 use crate::control::contact::command::{Command, Inheritance};
 use crate::control::contact::desk::{Order, Refusal, Reply};
 use crate::control::contact::group::{GroupId, Role};
+use crate::control::contact::host::sysctl;
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::Mesh;
 use crate::control::contact::place::Place;
@@ -42,6 +43,7 @@ impl Keeper {
         let is_heir = !inheritance.holds.is_empty() || matches!(self.phase, Phase::Bequeathed);
         self.phase = Phase::Serves;
         self.open_mesh(now);
+        sysctl::inherit(&inheritance.settings);
         for (group, to) in &inheritance.relays {
             self.relay(*group, Some(*to));
         }
@@ -91,7 +93,7 @@ impl Keeper {
         self.plan.routed = before.routed;
         self.part_with_the_others(&opened, now);
         for (group, place) in opened {
-            self.attach_relay(&place.link.name, place.link.index, place.link.mac);
+            self.attach_relay(&place);
             self.members.push(Member::new(group, place, now));
         }
         for group in self.plan.groups.clone() {
@@ -169,6 +171,7 @@ impl Keeper {
                 .iter()
                 .map(|(group, to)| (*group, *to))
                 .collect(),
+            settings: sysctl::former(),
             ..Inheritance::default()
         };
         for member in &mut self.members {
