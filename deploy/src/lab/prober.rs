@@ -43,10 +43,21 @@ struct Shared {
 impl Prober {
     /// Begins to ask `target` from this host.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
+        Self::with(host, target, LIMIT, usize::MAX)
+    }
+
+    /// The same where only failures count, and the machine may be too busy to serve a connection each
+    /// millisecond: an attempt has that much time in place of [`LIMIT`], and none begins while so
+    /// many go on.
+    pub fn start_gently(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
+        Self::with(host, target, limit, most)
+    }
+
+    fn with(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = host.spawn({
             let shared = Arc::clone(&shared);
-            move || Work::new(target, &shared).run()
+            move || Work::new(target, limit, most, &shared).run()
         });
         Self {
             shared,
@@ -88,6 +99,9 @@ impl Drop for Prober {
 /// What its thread works with.
 struct Work<'a> {
     target: SocketAddr,
+    limit: Duration,
+    /// Attempts that go on at once.
+    most: usize,
     shared: &'a Shared,
     flights: Vec<Flight>,
 }
@@ -104,9 +118,11 @@ struct Flight {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: SocketAddr, shared: &'a Shared) -> Self {
+    fn new(target: SocketAddr, limit: Duration, most: usize, shared: &'a Shared) -> Self {
         Self {
             target,
+            limit,
+            most,
             shared,
             flights: Vec::new(),
         }
@@ -122,7 +138,9 @@ impl<'a> Work<'a> {
             }
             let now = Instant::now();
             if !stop && now >= next {
-                self.launch();
+                if self.under_way() < self.most {
+                    self.launch();
+                }
                 // What this thread missed while it did not run is not made up for.
                 next = (next + EVERY).max(now);
             }
@@ -132,6 +150,10 @@ impl<'a> Work<'a> {
             self.wait(next);
             self.expire();
         }
+    }
+
+    fn under_way(&self) -> usize {
+        self.flights.iter().filter(|flight| !flight.told).count()
     }
 
     fn launch(&mut self) {
@@ -187,7 +209,7 @@ impl<'a> Work<'a> {
     fn expire(&mut self) {
         let mut late = Vec::new();
         self.flights.retain(|flight| {
-            let over = flight.started.elapsed() >= LIMIT;
+            let over = flight.started.elapsed() >= self.limit;
             if over && !flight.told {
                 late.push(flight.started);
             }

@@ -55,6 +55,8 @@ pub struct Inheritance {
     pub admin: Option<Inherited>,
     /// What is known of the backends.
     pub known: Known,
+    /// Whether a process serves until this one begins.
+    pub is_succession: bool,
 }
 
 /// How a switch ends, and the time that it may take.
@@ -150,7 +152,8 @@ impl Daemon {
                 .map_err(StartError::System)?,
         );
         let readiness = Arc::new(Readiness::new());
-        let contacts = open_contacts(&policy, &plane, &readiness, &common, &hub)?;
+        let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
+        let contacts = open_contacts(&policy, traffic, &hub, inheritance.is_succession)?;
         let setup = Setup {
             state,
             source,
@@ -340,20 +343,19 @@ fn open_log(policy: &Policy, hub: &Hub) -> Result<Option<AccessLog>, StartError>
 
 fn open_contacts(
     policy: &Policy,
-    plane: &Arc<Slot>,
-    readiness: &Arc<Readiness>,
-    common: &InCommon,
+    traffic: OwnTraffic,
     hub: &Arc<Hub>,
+    succeeds: bool,
 ) -> Result<Option<Arc<Contacts>>, StartError> {
     let plan = Plan::of(policy);
     if plan.is_empty() {
         return Ok(None);
     }
-    let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
     let setup = contact::Setup {
         plan,
         traffic: Arc::new(traffic),
         hub: hub.clone(),
+        succeeds,
     };
     let contacts = Contacts::start(setup).map_err(StartError::System)?;
     Ok(Some(Arc::new(contacts)))

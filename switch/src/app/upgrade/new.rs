@@ -44,6 +44,7 @@ impl Predecessor {
             sockets: sockets.filter_map(|(what, fd)| taken(what, fd)).collect(),
             admin,
             known: offer.known,
+            is_succession: true,
         };
         Ok(Some((Self(channel), inheritance)))
     }

@@ -41,12 +41,11 @@ struct Ghost {
     look_at: Instant,
 }
 
-/// An address that is on its way between its interface and the loopback interface.
+/// An address that is on its way from its interface to the loopback interface.
 #[derive(Debug, Clone, Copy)]
 struct Move {
     index: u32,
     net: IpNet,
-    is_back: bool,
     again_at: Instant,
     until: Instant,
 }
@@ -97,7 +96,7 @@ impl Ghosts {
     ) {
         self.place(interface, index);
         for net in &addresses {
-            self.shift(host, Move::new(index, *net, false, now), now);
+            self.shift(host, Move::new(index, *net, now), now);
         }
         self.ghosts.push(Ghost {
             group,
@@ -110,23 +109,10 @@ impl Ghosts {
         });
     }
 
-    /// The group's addresses come back to the interface: whether they were given away.
-    pub(super) fn take_back(
-        &mut self,
-        host: &mut Host,
-        group: GroupId,
-        now: Instant,
-    ) -> Option<Laid> {
+    /// Ends the group's, if it has any.
+    pub(super) fn end_of(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
         let at = self.ghosts.iter().position(|ghost| ghost.group == group)?;
-        let ghost = self.ghosts.swap_remove(at);
-        for net in &ghost.addresses {
-            self.moves.retain(|other| other.net != *net);
-            self.shift(host, Move::new(ghost.index, *net, true, now), now);
-        }
-        Some(Laid {
-            group,
-            by: ghost.by,
-        })
+        Some(self.lay(host, at))
     }
 
     /// Goes on with what is not done yet; ends what nobody uses any more, or whose time is over.
@@ -187,17 +173,12 @@ impl Ghosts {
         let Some((_, soft)) = self.places.iter_mut().find(|(at, _)| *at == index) else {
             return;
         };
-        let shifted = match step.is_back {
-            true => soft.take_back(host, net),
-            false => soft.begin(host, net),
-        };
-        match shifted {
+        match soft.begin(host, net) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && now < step.until => {
                 let again_at = now + AGAIN;
                 self.moves.push(Move { again_at, ..step });
             }
-            Err(error) if step.is_back => tracing::error!("{net} could not be put back: {error}"),
             Err(error) => {
                 tracing::warn!("connections to {net} are not kept: {error}");
                 let _ = host.remove_address(index, net);
@@ -238,11 +219,10 @@ impl Ghosts {
 }
 
 impl Move {
-    fn new(index: u32, net: IpNet, is_back: bool, now: Instant) -> Self {
+    fn new(index: u32, net: IpNet, now: Instant) -> Self {
         Self {
             index,
             net,
-            is_back,
             again_at: now,
             until: now + LONGEST,
         }

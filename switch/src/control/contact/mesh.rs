@@ -47,6 +47,8 @@ pub(super) enum News {
     Lost(IpAddr, Vec<(GroupId, IpAddr)>, &'static str),
     /// A switch that was gone is there again.
     Found(IpAddr),
+    /// Whether a switch's policy differs from this one's, when that has changed.
+    Policy(IpAddr, bool),
 }
 
 /// All other switches of the policy.
@@ -91,6 +93,8 @@ struct Link {
     heard: Option<Instant>,
     version: Option<String>,
     state: Option<State>,
+    /// Whether its policy is known to differ.
+    differs: bool,
     since: std::time::SystemTime,
     losses: u64,
     why: Option<String>,
@@ -196,6 +200,7 @@ impl Mesh {
             self.connect(at, now);
             self.judge(at, now);
         }
+        self.compare_policies();
         if now >= self.beat_at {
             self.beat(now);
         }
@@ -598,6 +603,15 @@ impl Mesh {
         })
     }
 
+    fn compare_policies(&mut self) {
+        for link in &mut self.links {
+            let differs = link.differs(&self.own.digest).unwrap_or(link.differs);
+            if std::mem::replace(&mut link.differs, differs) != differs {
+                self.news.push(News::Policy(link.peer, differs));
+            }
+        }
+    }
+
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
         if link.watch.asks(now)
@@ -666,6 +680,7 @@ impl Link {
             heard: None,
             version: None,
             state: None,
+            differs: false,
             since: std::time::SystemTime::now(),
             losses: 0,
             why: None,

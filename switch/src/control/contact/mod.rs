@@ -77,6 +77,8 @@ pub struct Setup {
     pub traffic: Arc<dyn Traffic>,
     /// The metrics.
     pub hub: Arc<Hub>,
+    /// Another process serves, with which this one is to go on.
+    pub succeeds: bool,
 }
 
 impl std::fmt::Debug for Setup {

@@ -10,6 +10,7 @@ use crate::control::contact::election::Action;
 use crate::control::contact::ghosts::Laid;
 use crate::control::contact::group::{GroupId, Role};
 use crate::control::contact::peer::message::{Message, Yield};
+use crate::control::contact::place::Place;
 use crate::control::contact::relay::Relay;
 
 impl Keeper {
@@ -42,9 +43,9 @@ impl Keeper {
 
     fn acquire(&mut self, at: usize, now: Instant) {
         let group = self.members[at].id();
-        let laid = self.ghosts.take_back(&mut self.host, group, now);
-        self.members[at].acquire(&self.host, laid.is_some(), now);
-        if let Some(laid) = laid {
+        self.members[at].acquire(&self.host, now);
+        // On the interface, the addresses have taken up their connections already.
+        if let Some(laid) = self.ghosts.end_of(&mut self.host, group) {
             self.lay(&[laid]);
         }
     }
@@ -154,7 +155,7 @@ impl Keeper {
         let Some(member) = self.members.iter().find(|member| member.id() == group) else {
             return;
         };
-        let index = member.place.as_ref().map(|place| place.link.index);
+        let index = member.place.as_ref().map(Place::index);
         let Some(relay) = index.and_then(|index| self.relays.get_mut(&index)) else {
             return;
         };
@@ -183,13 +184,15 @@ impl Keeper {
         }
     }
 
-    /// Loads the program early: that takes some ten milliseconds.
-    pub(super) fn attach_relay(&mut self, name: &str, index: u32, mac: [u8; 6]) {
-        if self.relays.contains_key(&index) {
+    /// Loads the program early: that takes some ten milliseconds. It stands where the addresses do,
+    /// and passes on through the interface.
+    pub(super) fn attach_relay(&mut self, place: &Place) {
+        let (name, at) = (place.name(), place.index());
+        if self.relays.contains_key(&at) {
             return;
         }
-        match Relay::attach(name, index, mac) {
-            Ok(relay) => drop(self.relays.insert(index, relay)),
+        match Relay::attach(name, place.link.index, place.mac()) {
+            Ok(relay) => drop(self.relays.insert(at, relay)),
             Err(error) => tracing::warn!(
                 "{name}: open connections of another switch cannot be passed on at a handover: \
                  {error}"

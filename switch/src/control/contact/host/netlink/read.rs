@@ -24,6 +24,8 @@ const IFLA_INFO_KIND: u16 = 1;
 pub(super) struct FoundLink {
     pub link: Link,
     pub is_macvlan: bool,
+    /// The index of the interface that it stands on.
+    pub parent: Option<u32>,
 }
 
 /// The interface of a message that tells of one.
@@ -66,11 +68,12 @@ pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
         up: header.flags.contains(LinkFlags::Up),
         running: header.flags.contains(sending),
     };
-    let mut is_macvlan = false;
+    let (mut is_macvlan, mut parent) = (false, None);
     for (kind, value) in attributes(content.get(LINK_HEADER..)?) {
         match kind {
             libc::IFLA_IFNAME => link.name = text(value),
             libc::IFLA_ADDRESS => link.mac = value.try_into().unwrap_or_default(),
+            libc::IFLA_LINK => parent = value.try_into().ok().map(u32::from_ne_bytes),
             libc::IFLA_LINKINFO => {
                 let kind = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
                 is_macvlan = kind.is_some_and(|(_, kind)| text(kind) == "macvlan");
@@ -78,7 +81,11 @@ pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
             _ => {}
         }
     }
-    Some(FoundLink { link, is_macvlan })
+    Some(FoundLink {
+        link,
+        is_macvlan,
+        parent,
+    })
 }
 
 /// The interface's index, and the address with the length of its prefix.
