@@ -10,9 +10,9 @@ use tempfile::TempDir;
 
 #[test]
 fn every_example_policy_is_accepted_and_uses_all_of_its_pools() {
-    let certified = with_certificate();
+    let furnished = with_what_they_name();
     for path in examples() {
-        let copy = certified.path().join(path.file_name().unwrap());
+        let copy = furnished.path().join(path.file_name().unwrap());
         fs::copy(&path, &copy).unwrap();
         let policy = Policy::from_path(&copy)
             .unwrap_or_else(|report| panic!("{}: {report:?}", path.display()));
@@ -44,11 +44,16 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
 }
 
-/// A folder with the files that `tls.toml` names; a policy asks no more than that they are there.
-fn with_certificate() -> TempDir {
+/// A folder with the files that `tls.toml` and `contact.toml` name. Of a certificate a policy asks no
+/// more than that it is there; a secret has a least length.
+fn with_what_they_name() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["shop.pem", "shop.key"] {
-        fs::write(folder.path().join(name), "").unwrap();
+    for (name, text) in [
+        ("shop.pem", ""),
+        ("shop.key", ""),
+        ("contact.secret", "the secret of an example"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
     }
     folder
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use pointsman_config::policy::Policy;
@@ -18,38 +18,38 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         return;
     };
     let place = tempfile::tempdir().unwrap();
-    // The program need not be installed where this runs.
-    let service = unit("pointsman.service").replace("/usr/bin/pointsman", "/bin/true");
-    // What an older systemd does not know is what its drop-in replaces.
-    let service = match version < 253 {
-        true => service.replace("Type=notify-reload\n", ""),
-        false => service,
-    };
-    fs::write(place.path().join("pointsman.service"), service).unwrap();
-    fs::write(
-        place.path().join("pointsman.socket"),
-        unit("pointsman.socket"),
-    )
-    .unwrap();
-    if version < 253 {
-        let folder = place.path().join("pointsman.service.d");
-        fs::create_dir(&folder).unwrap();
-        let name = "before-systemd-253.conf";
-        fs::write(folder.join(name), unit(name)).unwrap();
-    }
-    let verified = verify(place.path());
-    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
-    let ours: Vec<&str> = said
-        .lines()
-        .filter(|line| line.contains("pointsman"))
-        .collect();
-    assert!(verified.status.success() && ours.is_empty(), "{said}");
+    install(place.path(), version);
+    assert_eq!(complaints(place.path()), "");
 
     let wrong = place.path().join("pointsman.service");
     let text = fs::read_to_string(&wrong).unwrap();
     fs::write(&wrong, text.replace("KillMode=mixed", "KillMode=mixde")).unwrap();
-    let said = String::from_utf8_lossy(&verify(place.path()).stderr).into_owned();
+    let said = complaints(place.path());
     assert!(said.contains("mixde"), "a mistake is found: {said}");
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_what_contact_addresses_need() {
+    const NAME: &str = "systemd_finds_nothing_wrong_with_what_contact_addresses_need";
+    let Some(version) = systemd_version() else {
+        eprintln!("skipped: {NAME}: no systemd-analyze");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    install(place.path(), version);
+    let folder = place.path().join("pointsman.service.d");
+    fs::create_dir_all(&folder).unwrap();
+    // What stands there for BGP is right as well.
+    let drop_in = unit("contact.conf").replace("\n#PrivateDevices", "\nPrivateDevices");
+    let drop_in = drop_in.replace("\n#Device", "\nDevice");
+    assert_eq!(drop_in.matches("\n#Priv").count(), 0);
+    fs::write(folder.join("contact.conf"), &drop_in).unwrap();
+    assert_eq!(complaints(place.path()), "");
+
+    let wrong = drop_in.replace("AF_PACKET", "AF_PAKCET");
+    fs::write(folder.join("contact.conf"), wrong).unwrap();
+    let said = complaints(place.path());
+    assert!(said.contains("AF_PAKCET"), "a mistake is found: {said}");
 }
 
 #[test]
@@ -76,6 +76,23 @@ fn the_service_hears_the_new_process_and_the_old_one() {
     );
 }
 
+#[test]
+fn with_contact_addresses_nobody_kills_the_guardian_before_it_has_done_its_work() {
+    let text = unit("contact.conf");
+    let has = |line: &str| text.lines().any(|written| written == line);
+    // With `mixed`, what is left is killed when the main process has died.
+    assert!(has("KillMode=control-group"), "{text}");
+    for capability in ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"] {
+        for key in ["AmbientCapabilities=", "CapabilityBoundingSet="] {
+            let mut lines = text.lines().filter(|line| line.starts_with(key));
+            assert!(
+                lines.any(|line| line.contains(capability)),
+                "{key} {capability}"
+            );
+        }
+    }
+}
+
 fn systemd_version() -> Option<u32> {
     let output = Command::new("systemd-analyze")
         .arg("--version")
@@ -85,12 +102,38 @@ fn systemd_version() -> Option<u32> {
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn verify(place: &Path) -> Output {
-    Command::new("systemd-analyze")
+/// Puts the units into a folder, as this version of systemd can have them.
+fn install(place: &Path, version: u32) {
+    // The program need not be installed where this runs.
+    let mut service = unit("pointsman.service").replace("/usr/bin/pointsman", "/bin/true");
+    if version < 253 {
+        // What an older systemd does not know is what its drop-in replaces.
+        service = service.replace("Type=notify-reload\n", "");
+        let folder = place.join("pointsman.service.d");
+        fs::create_dir(&folder).unwrap();
+        let name = "before-systemd-253.conf";
+        fs::write(folder.join(name), unit(name)).unwrap();
+    }
+    fs::write(place.join("pointsman.service"), service).unwrap();
+    fs::write(place.join("pointsman.socket"), unit("pointsman.socket")).unwrap();
+}
+
+/// What systemd finds wrong with the units in a folder, and nothing else that it says.
+fn complaints(place: &Path) -> String {
+    let verified = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "--recursive-errors=no"])
         .args(["pointsman.service", "pointsman.socket"].map(|name| place.join(name)))
         .output()
-        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let ours: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("pointsman"))
+        .collect();
+    match (verified.status.success(), ours.as_slice()) {
+        (true, []) => String::new(),
+        _ => said,
+    }
 }
 
 fn unit(name: &str) -> String {

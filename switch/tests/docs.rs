@@ -53,12 +53,14 @@ fn every_file_that_the_pages_name_is_there() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/contact.md",
     ];
     for page in pages {
         let text = fs::read_to_string(root().join(page)).unwrap();
         let paths: Vec<&str> = named_paths(&text).collect();
         for path in paths {
-            if !places().iter().any(|place| place.join(path).exists()) {
+            let beside = root().join(page).with_file_name(path);
+            if !beside.exists() && !places().iter().any(|place| place.join(path).exists()) {
                 missing.push(format!("{page}: {path}"));
             }
         }
@@ -100,22 +102,49 @@ fn a_path_is_told_from_other_words() {
     assert_eq!(found, ["data/l7/mod.rs", "sys/", "docs/x.md"]);
 }
 
-/// The policies in the README.
-fn policies(readme: &str) -> Vec<&str> {
-    let blocks = readme.split("```toml\n").skip(1);
+/// The policies in a page.
+fn policies(page: &str) -> Vec<&str> {
+    let blocks = page.split("```toml\n").skip(1);
     blocks.filter_map(|rest| rest.split("```").next()).collect()
 }
 
 #[test]
-fn every_policy_in_the_readme_is_right() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks = policies(&readme);
-    assert!(!blocks.is_empty());
-    for block in blocks {
-        let policy = Policy::from_toml(block, Path::new("README.md"));
-        if let Err(report) = policy {
-            panic!("{}", report.render_text(false));
+fn every_policy_in_the_pages_is_right() {
+    // Policies name files beside themselves.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("contact.secret"),
+        "a secret of the pages\n",
+    )
+    .unwrap();
+    for name in ["README.md", "docs/contact.md"] {
+        let page = fs::read_to_string(root().join(name)).unwrap();
+        let blocks = policies(&page);
+        assert!(!blocks.is_empty(), "{name}");
+        for block in blocks {
+            let report = match Policy::from_toml(block, &folder.path().join("pointsman.toml")) {
+                Ok(policy) => policy.warnings,
+                Err(report) => report,
+            };
+            let text = report.render_text(false);
+            assert!(report.problems.is_empty(), "{name}: {text}");
         }
+    }
+}
+
+#[test]
+fn the_readme_names_every_package_that_the_tests_install() {
+    let script = fs::read_to_string(root().join("test")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let rest = script.split("NEEDS='\n").nth(1).unwrap();
+    let table = rest.split("\n'").next().unwrap();
+    let packages: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert!(packages.len() > 5, "{packages:?}");
+    for package in packages {
+        assert!(readme.contains(package), "{package}");
     }
 }
 

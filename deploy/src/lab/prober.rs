@@ -21,8 +21,6 @@ use super::{Attempt, Host, Outcome, Record};
 pub const EVERY: Duration = Duration::from_millis(1);
 /// The time that an attempt has.
 pub const LIMIT: Duration = Duration::from_millis(150);
-/// The same of a patient one.
-const PATIENT_LIMIT: Duration = Duration::from_millis(950);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab.example\r\nConnection: close\r\n\r\n";
 /// An answer is never that long; what is longer has failed.
@@ -45,26 +43,21 @@ struct Shared {
 impl Prober {
     /// Begins to ask `target` from this host.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
-        Self::start_with(host, target, (EVERY, LIMIT))
+        Self::with(host, target, LIMIT, usize::MAX)
     }
 
-    /// The same for a busy machine, where it counts whether clients are served and not how fast: ten
-    /// times less often, with almost a second for each attempt. A segment that was lost would be sent
-    /// again only after that.
-    pub fn start_patiently(host: &Host, target: SocketAddr) -> Self {
-        Self::start_with(host, target, (EVERY * 10, PATIENT_LIMIT))
+    /// The same where only failures count, and the machine may be too busy to serve a connection each
+    /// millisecond: an attempt has that much time in place of [`LIMIT`], and none begins while so
+    /// many go on.
+    pub fn start_gently(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
+        Self::with(host, target, limit, most)
     }
 
-    /// The same as [`Prober::start`], and an attempt has that much time in place of [`LIMIT`].
-    pub fn with_limit(host: &Host, target: SocketAddr, limit: Duration) -> Self {
-        Self::start_with(host, target, (EVERY, limit))
-    }
-
-    fn start_with(host: &Host, target: SocketAddr, pace: (Duration, Duration)) -> Self {
+    fn with(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = host.spawn({
             let shared = Arc::clone(&shared);
-            move || Work::new(target, pace, &shared).run()
+            move || Work::new(target, limit, most, &shared).run()
         });
         Self {
             shared,
@@ -106,8 +99,9 @@ impl Drop for Prober {
 /// What its thread works with.
 struct Work<'a> {
     target: SocketAddr,
-    every: Duration,
     limit: Duration,
+    /// Attempts that go on at once.
+    most: usize,
     shared: &'a Shared,
     flights: Vec<Flight>,
 }
@@ -124,11 +118,11 @@ struct Flight {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: SocketAddr, (every, limit): (Duration, Duration), shared: &'a Shared) -> Self {
+    fn new(target: SocketAddr, limit: Duration, most: usize, shared: &'a Shared) -> Self {
         Self {
             target,
-            every,
             limit,
+            most,
             shared,
             flights: Vec::new(),
         }
@@ -144,16 +138,22 @@ impl<'a> Work<'a> {
             }
             let now = Instant::now();
             if !stop && now >= next {
-                self.launch();
+                if self.under_way() < self.most {
+                    self.launch();
+                }
                 // What this thread missed while it did not run is not made up for.
-                next = (next + self.every).max(now);
+                next = (next + EVERY).max(now);
             }
             if stop {
-                next = Instant::now() + self.every;
+                next = Instant::now() + EVERY;
             }
             self.wait(next);
             self.expire();
         }
+    }
+
+    fn under_way(&self) -> usize {
+        self.flights.iter().filter(|flight| !flight.told).count()
     }
 
     fn launch(&mut self) {

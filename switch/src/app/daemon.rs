@@ -49,14 +49,14 @@ pub struct Options {
 /// What another process, or the service manager, has left to this one.
 #[derive(Debug, Default)]
 pub struct Inheritance {
-    /// Whether the other process is a switch, which still serves.
-    pub takes_over: bool,
     /// Listening sockets.
     pub sockets: Vec<Inherited>,
     /// The admin interface's socket, where it is known to be that.
     pub admin: Option<Inherited>,
     /// What is known of the backends.
     pub known: Known,
+    /// Whether a process serves until this one begins.
+    pub is_succession: bool,
 }
 
 /// How a switch ends, and the time that it may take.
@@ -153,12 +153,7 @@ impl Daemon {
         );
         let readiness = Arc::new(Readiness::new());
         let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
-        let contacts = open_contacts(contact::Setup {
-            plan: Plan::of(&policy),
-            takes_over: inheritance.takes_over,
-            traffic: Arc::new(traffic),
-            hub: hub.clone(),
-        })?;
+        let contacts = open_contacts(&policy, traffic, &hub, inheritance.is_succession)?;
         let setup = Setup {
             state,
             source,
@@ -346,10 +341,22 @@ fn open_log(policy: &Policy, hub: &Hub) -> Result<Option<AccessLog>, StartError>
     Ok(Some(log))
 }
 
-fn open_contacts(setup: contact::Setup) -> Result<Option<Arc<Contacts>>, StartError> {
-    if setup.plan.is_empty() {
+fn open_contacts(
+    policy: &Policy,
+    traffic: OwnTraffic,
+    hub: &Arc<Hub>,
+    succeeds: bool,
+) -> Result<Option<Arc<Contacts>>, StartError> {
+    let plan = Plan::of(policy);
+    if plan.is_empty() {
         return Ok(None);
     }
+    let setup = contact::Setup {
+        plan,
+        traffic: Arc::new(traffic),
+        hub: hub.clone(),
+        succeeds,
+    };
     let contacts = Contacts::start(setup).map_err(StartError::System)?;
     Ok(Some(Arc::new(contacts)))
 }

@@ -99,3 +99,42 @@ fn the_parents_own_address_keeps_its_link_layer_address_and_its_settings_come_ba
     assert_eq!(setting(near, "arp_ignore"), "0\n");
     assert_eq!(setting(near, "arp_announce"), "0\n");
 }
+
+#[test]
+fn one_that_is_adopted_stays_until_the_process_that_claims_it_ends() {
+    let test = "one_that_is_adopted_stays_until_the_process_that_claims_it_ends";
+    let Some(lab) = Lab::new(test) else { return };
+    let near = &lab.near;
+    let parent = |host: &Host| host.link(&near.interface).unwrap().unwrap();
+    let adopt = |family| {
+        near.inside(|| {
+            let host = Host::open().unwrap();
+            VirtualMac::adopt(&host, &parent(&host), group(family)).unwrap()
+        })
+    };
+    let mut first = near.inside(|| {
+        let host = Host::open().unwrap();
+        VirtualMac::create(&host, &parent(&host), group(Family::Ipv4)).unwrap()
+    });
+    assert!(adopt(Family::Ipv6).is_none(), "there is none of that name");
+    let is_there = || near.ip("link show").contains("pm-51-4");
+    let refused = adopt(Family::Ipv4).unwrap();
+    assert_eq!(refused.index, first.index);
+    near.inside(|| drop(refused));
+    assert!(is_there(), "it is the first one's still");
+
+    let mut second = adopt(Family::Ipv4).unwrap();
+    first.leave();
+    near.inside(|| drop(first));
+    assert!(is_there());
+    assert_eq!(setting(near, "arp_ignore"), "1\n");
+    second.claim();
+    near.inside(|| drop(second));
+    assert!(!is_there());
+
+    near.ip(&format!(
+        "link add pm-51-4 link {} type macvlan",
+        near.interface
+    ));
+    assert!(adopt(Family::Ipv4).is_none(), "it has another address");
+}

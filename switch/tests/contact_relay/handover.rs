@@ -151,7 +151,7 @@ impl Handover {
         let (family, address) = (self.family, contact(self.family));
         let mut soft = SoftRelease::new(INTERFACE, INDEX);
         self.lab
-            .within(Host::Old, || soft.prepare(&mut ThisHost, family))
+            .within(Host::Old, || soft.prepare(&mut ThisHost, address))
             .unwrap();
         self.lab.within(Host::New, || {
             set();
@@ -159,8 +159,8 @@ impl Handover {
             lab::announce(family);
         });
         std::thread::sleep(Duration::from_millis(50));
-        let release = || soft.begin(&mut ThisHost, address);
-        self.lab.within(Host::Old, release).unwrap();
+        let release = || lab::soon(|| soft.begin(&mut ThisHost, address));
+        self.lab.within(Host::Old, release);
         // Whoever asks for whom now, the address stays at the new holder.
         for host in [Host::Old, Host::Client] {
             self.lab

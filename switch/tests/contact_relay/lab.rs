@@ -11,6 +11,8 @@ use pointsman::control::contact::group::Family;
 use pointsman::control::contact::relay::soft::{STAND_IN_METRIC, SoftHost};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::support::wait_until;
+
 /// The interface of every host, and its index.
 pub const INTERFACE: &str = "e0";
 pub const INDEX: u32 = 7;
@@ -99,7 +101,15 @@ impl Lab {
             "-n {bridge} link set p{} master br0 up",
             host as u8
         ));
-        ip(&format!("-n {name} link set {INTERFACE} up"));
+        self.within(host, || {
+            // Otherwise the link-local address comes and changes while tests compare.
+            let path = format!("net/ipv6/conf/{INTERFACE}/accept_dad");
+            ThisHost.set_sysctl(&path, "0").unwrap();
+            ip(&format!("link set {INTERFACE} up"));
+            wait_until("the link-local address is there", || {
+                ip("-6 route show table local type local").contains("local fe80:")
+            });
+        });
     }
 
     /// Does it in a thread that is at home at this host.
@@ -160,9 +170,12 @@ fn move_to(name: &str) {
     move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), kind).unwrap();
 }
 
-/// Adds an address where this thread is.
+/// Adds an address where this thread is, and waits until packets to it are this host's.
 pub fn add(address: IpNet) {
     ThisHost.add_address(INDEX, address).unwrap();
+    wait_until("the address is local", || {
+        ThisHost.is_local(INDEX, address.addr()).unwrap()
+    });
 }
 
 /// Tells the neighbours that the contact address is at this host, the new holder.
@@ -227,6 +240,27 @@ fn run_ip(arguments: &str) -> io::Result<String> {
     Err(io::Error::other(message))
 }
 
+/// Does it again when a signal interrupts it: a sibling test's child has ended (SIGCHLD).
+pub fn uninterrupted<T>(mut step: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match step() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Does it again until it would not block.
+pub fn soon(mut step: impl FnMut() -> io::Result<()>) {
+    wait_until("the kernel is ready", || match step() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+        result => {
+            result.unwrap();
+            true
+        }
+    });
+}
+
 /// As `ip` words it for IPv4 and for IPv6.
 fn is_not_there(error: &io::Error) -> bool {
     let text = error.to_string().to_lowercase();
@@ -254,6 +288,14 @@ impl SoftHost for ThisHost {
             Err(error) if is_not_there(&error) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    fn is_local(&mut self, index: u32, address: IpAddr) -> io::Result<bool> {
+        let device = if index == INDEX { INTERFACE } else { "lo" };
+        let family = if address.is_ipv4() { "-4" } else { "-6" };
+        let filter = format!("table local type local dev {device}");
+        let routes = run_ip(&format!("{family} route show {filter}"))?;
+        Ok(routes.contains(&format!("local {address} ")))
     }
 
     fn add_route(&mut self, _: u32, network: IpNet) -> io::Result<()> {

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, Lab, uninterrupted};
 use crate::support::{Backend, PATIENCE};
 
 /// No answer takes that long, but where the relay loses it.
@@ -45,9 +45,9 @@ fn serve_bulk(mut stream: TcpStream) -> io::Result<()> {
     let mut wish = [0];
     stream.read_exact(&mut wish)?;
     if wish == *b"d" {
-        return send_pattern(&mut stream, DOWNLOAD, Duration::ZERO);
+        return send_pattern(&mut stream, DOWNLOAD, |_| {});
     }
-    let received = check_pattern(&mut stream, UPLOAD, Duration::ZERO);
+    let received = check_pattern(&mut stream, UPLOAD, |_| {});
     let word = if received.is_ok() { b"whole" } else { b"wrong" };
     stream.write_all(word)
 }
@@ -61,18 +61,19 @@ fn piece() -> Vec<u8> {
     (0..PIECE).map(next).collect()
 }
 
-fn send_pattern(stream: &mut TcpStream, bytes: usize, pause: Duration) -> io::Result<()> {
+/// `pace` is told how much is left, and may wait.
+fn send_pattern(stream: &mut TcpStream, bytes: usize, pace: impl Fn(usize)) -> io::Result<()> {
     let (piece, mut left) = (piece(), bytes);
     while left > 0 {
         let now = left.min(PIECE);
         stream.write_all(&piece[..now])?;
         left -= now;
-        std::thread::sleep(pause);
+        pace(left);
     }
     Ok(())
 }
 
-fn check_pattern(stream: &mut TcpStream, bytes: usize, pause: Duration) -> io::Result<()> {
+fn check_pattern(stream: &mut TcpStream, bytes: usize, pace: impl Fn(usize)) -> io::Result<()> {
     let (piece, mut left, mut buffer) = (piece(), bytes, vec![0; PIECE]);
     while left > 0 {
         let now = left.min(PIECE);
@@ -81,7 +82,7 @@ fn check_pattern(stream: &mut TcpStream, bytes: usize, pause: Duration) -> io::R
             return Err(io::ErrorKind::InvalidData.into());
         }
         left -= now;
-        std::thread::sleep(pause);
+        pace(left);
     }
     Ok(())
 }
@@ -89,6 +90,7 @@ fn check_pattern(stream: &mut TcpStream, bytes: usize, pause: Duration) -> io::R
 /// Everything that the client does until it is told to end.
 pub struct Load {
     going: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
     kept: JoinHandle<Vec<io::Result<usize>>>,
     fresh: Vec<JoinHandle<Fresh>>,
     download: JoinHandle<io::Result<()>>,
@@ -117,10 +119,11 @@ pub struct Fresh {
 }
 
 impl Load {
-    /// 20 kept connections, a long download and a long upload, which last about three seconds, and
+    /// 20 kept connections, a long download and a long upload, which last until after the handover, and
     /// a new connection each millisecond. Returns when all are under way.
     pub fn start(lab: &Lab, contact: IpAddr) -> Self {
         let going = Arc::new(AtomicBool::new(true));
+        let over = Arc::new(AtomicBool::new(false));
         let served = Arc::new(AtomicUsize::new(0));
         let (started, ready) = channel();
         let (flag, sender) = (going.clone(), started.clone());
@@ -129,16 +132,19 @@ impl Load {
             sender.send(()).unwrap();
             ask_all(kept, &flag)
         });
-        let sender = started.clone();
+        let (flag, sender) = (over.clone(), started.clone());
         let download = lab.spawn(Host::Client, move || {
             let mut stream = TcpStream::connect((contact, BULK))?;
             stream.set_read_timeout(Some(STALL))?;
             stream.write_all(b"d")?;
             let _ = sender.send(());
-            check_pattern(&mut stream, DOWNLOAD, Duration::from_millis(4))
+            check_pattern(&mut stream, DOWNLOAD, |left| {
+                pace(left, DOWNLOAD, Duration::from_millis(4), &flag);
+            })
         });
+        let flag = over.clone();
         let upload = lab.spawn(Host::Client, move || {
-            upload(contact, || {
+            upload(contact, &flag, || {
                 let _ = started.send(());
             })
         });
@@ -152,6 +158,7 @@ impl Load {
         Self {
             fresh: fresh.collect(),
             going,
+            over,
             kept,
             download,
             upload,
@@ -164,8 +171,9 @@ impl Load {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Waits for the transfers, and ends the rest.
+    /// The handover is over: waits for the transfers, and ends the rest.
     pub fn end(self) -> Told {
+        self.over.store(true, Ordering::Relaxed);
         let download = self.download.join().unwrap();
         let upload = self.upload.join().unwrap();
         self.going.store(false, Ordering::Relaxed);
@@ -193,13 +201,24 @@ impl Fresh {
     }
 }
 
-fn upload(contact: IpAddr, started: impl FnOnce()) -> io::Result<()> {
+/// Slowly; and the last quarter is for after the handover, however long that takes.
+fn pace(left: usize, of: usize, pause: Duration, over: &AtomicBool) {
+    std::thread::sleep(pause);
+    let until = Instant::now() + 2 * PATIENCE;
+    while left < of / 4 && !over.load(Ordering::Relaxed) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn upload(contact: IpAddr, over: &AtomicBool, started: impl FnOnce()) -> io::Result<()> {
     let mut stream = TcpStream::connect((contact, BULK))?;
     stream.set_read_timeout(Some(STALL))?;
     stream.set_write_timeout(Some(STALL))?;
     stream.write_all(b"u")?;
     started();
-    send_pattern(&mut stream, UPLOAD, Duration::from_millis(9))?;
+    send_pattern(&mut stream, UPLOAD, |left| {
+        pace(left, UPLOAD, Duration::from_millis(9), over);
+    })?;
     stream.shutdown(Shutdown::Write)?;
     let mut word = String::new();
     stream.read_to_string(&mut word)?;
@@ -264,7 +283,7 @@ impl Kept {
             .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         let (mut answer, mut buffer) = (String::new(), [0; 1024]);
         while !answer.ends_with("old\n") && !answer.ends_with("new\n") {
-            let length = self.0.read(&mut buffer)?;
+            let length = uninterrupted(|| self.0.read(&mut buffer))?;
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use pointsman::control::contact::group::Family;
 use pointsman::control::contact::relay::soft::{LOOPBACK, SoftHost as _, SoftRelease};
 
-use crate::lab::{Host, INDEX, INTERFACE, Lab, ThisHost, add, contact, ip, neighbour};
+use crate::lab::{
+    Host, INDEX, INTERFACE, Lab, ThisHost, add, contact, ip, neighbour, soon, uninterrupted,
+};
 use crate::support::{PATIENCE, wait_until};
 
 const BOTH: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -21,7 +23,7 @@ fn a_released_address_leaves_nothing_behind_when_it_ends() {
         for family in BOTH {
             let (address, mut soft) = (contact(family), SoftRelease::new(INTERFACE, INDEX));
             add(address);
-            soft.begin(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
             assert!(is_local(address));
             assert!(!ip(&format!("addr show dev {INTERFACE}")).contains(&address.to_string()));
             soft.end(&mut ThisHost, address).unwrap();
@@ -41,8 +43,8 @@ fn an_address_that_is_taken_back_was_local_all_the_time() {
             let (address, mut soft) = (contact(family), SoftRelease::new(INTERFACE, INDEX));
             add(address);
             let before = state();
-            soft.begin(&mut ThisHost, address).unwrap();
-            soft.take_back(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
+            soon(|| soft.take_back(&mut ThisHost, address));
             assert!(is_local(address));
             assert_eq!(state(), before);
         }
@@ -63,10 +65,10 @@ fn neighbours_stay_reachable_without_another_address_of_their_network() {
         });
         lab.within(Host::Old, || {
             add(address);
-            soft.begin(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
             send(address.addr(), Host::Client.address(family));
         });
-        let from = received.recv_from(&mut [0]).unwrap().1;
+        let from = uninterrupted(|| received.recv_from(&mut [0])).unwrap().1;
         assert_eq!(from.ip(), address.addr());
         lab.within(Host::Old, || soft.end(&mut ThisHost, address))
             .unwrap();
@@ -85,7 +87,7 @@ fn an_address_that_came_first_does_not_take_the_own_one_along() {
         let mut soft = SoftRelease::new(INTERFACE, INDEX);
         add(address);
         add(own);
-        soft.begin(&mut ThisHost, address).unwrap();
+        soon(|| soft.begin(&mut ThisHost, address));
         assert!(ip(&format!("addr show dev {INTERFACE}")).contains(&own.to_string()));
         let route = route_to_client(Family::Ipv4);
         assert!(route.contains(&format!("src {}", own.addr())), "{route}");
@@ -103,7 +105,7 @@ fn a_released_address_is_no_source_of_what_is_new() {
         for family in BOTH {
             let (address, mut soft) = (contact(family), SoftRelease::new(INTERFACE, INDEX));
             add(address);
-            soft.begin(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
             let route = route_to_client(family);
             let own = Host::Old.address(family).addr();
             assert!(route.contains(&format!("src {own} ")), "{route}");
@@ -122,7 +124,7 @@ fn nobody_is_told_of_a_released_address() {
         let (address, mut soft) = (contact(family), SoftRelease::new(INTERFACE, INDEX));
         lab.within(Host::Old, || {
             add(address);
-            soft.begin(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
         });
         lab.within(Host::Client, || {
             send(any(family), address);
@@ -148,11 +150,11 @@ fn what_is_sent_from_a_released_address_does_not_draw_the_neighbours_back() {
         });
         lab.within(Host::Old, || {
             add(address);
-            soft.begin(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
             ip(&format!("neigh flush dev {INTERFACE}"));
             send(address.addr(), Host::Client.address(family));
         });
-        let from = received.recv_from(&mut [0]).unwrap().1;
+        let from = uninterrupted(|| received.recv_from(&mut [0])).unwrap().1;
         assert_eq!(from.ip(), address.addr());
         let neighbour = lab.within(Host::Client, || neighbour(family));
         assert!(neighbour.contains("02:00:00:00:07:03"), "{neighbour}");
@@ -167,7 +169,7 @@ fn nothing_can_be_removed_twice() {
     Lab::start().within(Host::Old, || {
         for family in BOTH {
             let (address, mut soft) = (contact(family), SoftRelease::new(INTERFACE, INDEX));
-            soft.begin(&mut ThisHost, address).unwrap();
+            soon(|| soft.begin(&mut ThisHost, address));
             soft.end(&mut ThisHost, address).unwrap();
             soft.end(&mut ThisHost, address).unwrap();
             assert!(!ThisHost.remove_address(LOOPBACK, address).unwrap());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Inheritance {
     pub routes_yielded: bool,
     /// Where segments of unknown connections go, by the link-layer address.
     pub relays: Vec<(GroupId, [u8; 6])>,
+    /// Settings of the kernel that are held, and what they were before.
+    pub settings: Vec<(PathBuf, String)>,
 }
 
 /// Hands commands in and wakes the thread.

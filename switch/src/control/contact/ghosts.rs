@@ -1,12 +1,13 @@
 //! Addresses that another switch holds now, and whose connections still end here: they go on until
 //! their clients have left, or their time is over.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use super::group::{Family, GroupId};
+use super::group::GroupId;
 use super::host::Host;
 use super::relay::soft::SoftRelease;
 
@@ -14,14 +15,20 @@ use super::relay::soft::SoftRelease;
 const LEAST: Duration = Duration::from_secs(1);
 /// How often is looked whether anybody is left.
 const LOOK: Duration = Duration::from_millis(250);
+/// The kernel needs some milliseconds to make an IPv6 address this host's on another interface.
+const AGAIN: Duration = Duration::from_millis(2);
+/// Until it is done with that, or never will be.
+const LONGEST: Duration = Duration::from_millis(200);
 
 /// All addresses that were given away softly.
 #[derive(Debug, Default)]
 pub(super) struct Ghosts {
     places: Vec<(u32, SoftRelease)>,
     ghosts: Vec<Ghost>,
+    moves: Vec<Move>,
 }
 
+/// The addresses of one group.
 #[derive(Debug)]
 struct Ghost {
     group: GroupId,
@@ -34,6 +41,15 @@ struct Ghost {
     look_at: Instant,
 }
 
+/// An address that is on its way from its interface to the loopback interface.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    index: u32,
+    net: IpNet,
+    again_at: Instant,
+    until: Instant,
+}
+
 /// What was given away, and to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Laid {
@@ -42,25 +58,27 @@ pub(super) struct Laid {
 }
 
 impl Ghosts {
-    /// Makes this host quiet about addresses that are about to move.
+    /// Makes this host ready to give the addresses away, and quiet about them.
     ///
     /// # Errors
     /// It cannot: then they can only be taken off.
     pub(super) fn prepare(
         &mut self,
         host: &mut Host,
-        interface: &str,
-        index: u32,
-        family: Family,
-    ) -> std::io::Result<()> {
-        self.place(interface, index).prepare(host, family)
+        (interface, index): (&str, u32),
+        addresses: &[IpNet],
+    ) -> io::Result<()> {
+        let soft = self.place(interface, index);
+        addresses
+            .iter()
+            .try_for_each(|net| soft.prepare(host, *net))
     }
 
-    /// Nothing has moved.
+    /// They are not given away after all.
     pub(super) fn calm(&mut self, host: &mut Host, index: u32, addresses: &[IpNet]) {
         if let Some((_, soft)) = self.places.iter_mut().find(|(at, _)| *at == index) {
             for net in addresses {
-                if !soft.is_released(net.addr()) {
+                if soft.is_known(net.addr()) {
                     let _ = soft.end(host, *net);
                 }
             }
@@ -76,12 +94,9 @@ impl Ghosts {
         by: IpAddr,
         (now, until): (Instant, Instant),
     ) {
-        let soft = self.place(interface, index);
+        self.place(interface, index);
         for net in &addresses {
-            if let Err(error) = soft.begin(host, *net) {
-                tracing::warn!("connections to {net} are not kept: {error}");
-                let _ = host.remove_address(index, *net);
-            }
+            self.shift(host, Move::new(index, *net, now), now);
         }
         self.ghosts.push(Ghost {
             group,
@@ -94,34 +109,25 @@ impl Ghosts {
         });
     }
 
-    /// The group's addresses come back to the interface: whether they were given away.
-    pub(super) fn take_back(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
+    /// Ends the group's, if it has any.
+    pub(super) fn end_of(&mut self, host: &mut Host, group: GroupId) -> Option<Laid> {
         let at = self.ghosts.iter().position(|ghost| ghost.group == group)?;
-        let ghost = self.ghosts.swap_remove(at);
-        let soft = self
-            .places
-            .iter_mut()
-            .find(|(index, _)| *index == ghost.index);
-        if let Some((_, soft)) = soft {
-            for net in &ghost.addresses {
-                if let Err(error) = soft.take_back(host, *net) {
-                    tracing::error!("{net} could not be put back: {error}");
-                }
-            }
-        }
-        Some(Laid {
-            group,
-            by: ghost.by,
-        })
+        Some(self.lay(host, at))
     }
 
-    /// Ends those that nobody uses any more, or whose time is over.
+    /// Goes on with what is not done yet; ends what nobody uses any more, or whose time is over.
     pub(super) fn tick(
         &mut self,
         host: &mut Host,
         now: Instant,
         connections_at: impl Fn(&[IpAddr]) -> Option<usize>,
     ) -> Vec<Laid> {
+        let due = |step: &Move| step.again_at <= now;
+        let (again, later) = self.moves.drain(..).partition(due);
+        self.moves = later;
+        for step in again {
+            self.shift(host, step, now);
+        }
         let mut laid = Vec::new();
         for at in (0..self.ghosts.len()).rev() {
             let ghost = &mut self.ghosts[at];
@@ -140,17 +146,18 @@ impl Ghosts {
 
     /// Ends them all.
     pub(super) fn end(&mut self, host: &mut Host) -> Vec<Laid> {
-        (0..self.ghosts.len())
-            .rev()
-            .map(|at| self.lay(host, at))
-            .collect()
+        let all = (0..self.ghosts.len()).rev();
+        all.map(|at| self.lay(host, at)).collect()
     }
 
     /// When [`Ghosts::tick`] is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.ghosts
+        let ghosts = self
+            .ghosts
             .iter()
-            .map(|ghost| ghost.look_at.min(ghost.until))
+            .map(|ghost| ghost.look_at.min(ghost.until));
+        ghosts
+            .chain(self.moves.iter().map(|step| step.again_at))
             .min()
     }
 
@@ -160,14 +167,35 @@ impl Ghosts {
         addresses.map(IpNet::addr)
     }
 
+    /// One step of a move; it is done again soon if the kernel is not ready.
+    fn shift(&mut self, host: &mut Host, step: Move, now: Instant) {
+        let Move { index, net, .. } = step;
+        let Some((_, soft)) = self.places.iter_mut().find(|(at, _)| *at == index) else {
+            return;
+        };
+        match soft.begin(host, net) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && now < step.until => {
+                let again_at = now + AGAIN;
+                self.moves.push(Move { again_at, ..step });
+            }
+            Err(error) => {
+                tracing::warn!("connections to {net} are not kept: {error}");
+                let _ = host.remove_address(index, net);
+                let _ = soft.end(host, net);
+            }
+        }
+    }
+
     fn lay(&mut self, host: &mut Host, at: usize) -> Laid {
         let ghost = self.ghosts.swap_remove(at);
-        let soft = self
+        let place = self
             .places
             .iter_mut()
             .find(|(index, _)| *index == ghost.index);
-        if let Some((_, soft)) = soft {
+        if let Some((_, soft)) = place {
             for net in &ghost.addresses {
+                self.moves.retain(|other| other.net != *net);
                 if let Err(error) = soft.end(host, *net) {
                     tracing::warn!("{net} could not be laid down: {error}");
                 }
@@ -182,10 +210,21 @@ impl Ghosts {
     fn place(&mut self, interface: &str, index: u32) -> &mut SoftRelease {
         let found = self.places.iter().position(|(at, _)| *at == index);
         let at = found.unwrap_or_else(|| {
-            self.places
-                .push((index, SoftRelease::new(interface, index)));
+            let soft = SoftRelease::new(interface, index);
+            self.places.push((index, soft));
             self.places.len() - 1
         });
         &mut self.places[at].1
+    }
+}
+
+impl Move {
+    fn new(index: u32, net: IpNet, now: Instant) -> Self {
+        Self {
+            index,
+            net,
+            again_at: now,
+            until: now + LONGEST,
+        }
     }
 }

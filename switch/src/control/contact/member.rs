@@ -135,7 +135,7 @@ impl Member {
         let gone: Vec<IpNet> = before.addresses.iter().filter(goes).copied().collect();
         if self.holds {
             place.release(host, &gone);
-            self.acquire(host, false, now);
+            self.acquire(host, now);
         }
     }
 
@@ -147,6 +147,13 @@ impl Member {
         }
     }
 
+    /// This process goes on with what another one has left, if it has.
+    pub(super) fn inherit(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.inherit();
+        }
+    }
+
     /// Sends an advert.
     pub(super) fn advertise(&mut self, priority: u8) {
         if let Some(place) = &self.place {
@@ -154,13 +161,10 @@ impl Member {
         }
     }
 
-    /// Puts the addresses on the network, unless they have come back there already, and begins to
-    /// announce them.
-    pub(super) fn acquire(&mut self, host: &Host, are_back: bool, now: Instant) {
+    /// Puts the addresses on the network and begins to announce them.
+    pub(super) fn acquire(&mut self, host: &Host, now: Instant) {
         let Some(place) = &self.place else { return };
-        if are_back {
-            place.announce(&self.plan.addresses);
-        } else if let Err(error) = place.acquire(host, &self.plan.addresses) {
+        if let Err(error) = place.acquire(host, &self.plan.addresses) {
             tracing::error!("group {}: {error}", self.plan.id);
         }
         self.holds = true;

@@ -51,7 +51,7 @@ pub(super) enum News {
     Lost(IpAddr, Vec<(GroupId, IpAddr)>, &'static str),
     /// A switch that was gone is there again.
     Found(IpAddr),
-    /// Whether a switch has another policy, from now on.
+    /// Whether a switch's policy differs from this one's, when that has changed.
     Policy(IpAddr, bool),
 }
 
@@ -97,8 +97,8 @@ struct Link {
     heard: Option<Instant>,
     version: Option<String>,
     state: Option<State>,
-    /// Whether it was told of that its policy is another one.
-    differed: bool,
+    /// Whether its policy is known to differ.
+    differs: bool,
     since: std::time::SystemTime,
     losses: u64,
     why: Option<String>,
@@ -164,10 +164,13 @@ impl Mesh {
         let mut due = self.beat_at.min(self.tell_at).min(self.search_at);
         for link in &self.links {
             let sessions = link.session.iter().chain(&link.pending);
-            let times = sessions
+            let silence = [link.watch.deadline(), link.watch.asks_at()];
+            // Whoever is lost is judged no more before it is heard again.
+            let silence = silence.into_iter().flatten().filter(|_| link.is_alive);
+            due = sessions
                 .filter_map(Session::deadline)
-                .chain(link.watch.deadline().filter(|_| link.is_alive));
-            due = times.fold(due, Instant::min);
+                .chain(silence)
+                .fold(due, Instant::min);
             if link.session.is_none() && initiates(link.own, link.peer) {
                 due = due.min(link.retry_at);
             }
@@ -203,6 +206,7 @@ impl Mesh {
             self.connect(at, now);
             self.judge(at, now);
         }
+        self.compare_policies();
         if now >= self.beat_at {
             self.beat(now);
         }
@@ -542,10 +546,6 @@ impl Mesh {
                     if state.sequence >= link.sequence {
                         self.news.extend(sights);
                     }
-                    let differs = state.digest != self.own.digest;
-                    if differs != std::mem::replace(&mut link.differed, differs) {
-                        self.news.push(News::Policy(peer, differs));
-                    }
                     link.state = Some(state);
                 }
                 message => self.news.push(News::Message(peer, message)),
@@ -630,6 +630,15 @@ impl Mesh {
         })
     }
 
+    fn compare_policies(&mut self) {
+        for link in &mut self.links {
+            let differs = link.differs(&self.own.digest).unwrap_or(link.differs);
+            if std::mem::replace(&mut link.differs, differs) != differs {
+                self.news.push(News::Policy(link.peer, differs));
+            }
+        }
+    }
+
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
         if !link.is_alive {
@@ -701,7 +710,7 @@ impl Link {
             heard: None,
             version: None,
             state: None,
-            differed: false,
+            differs: false,
             since: std::time::SystemTime::now(),
             losses: 0,
             why: None,

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use pointsman_config::policy;
 
 use super::announce::{Announcer, conflict, conflict::Conflicts};
-use super::group::Family;
+use super::group::{Family, GroupId};
 use super::host::guardian::Farewell;
 use super::host::virtual_mac::VirtualMac;
 use super::host::{Host, Link, Scope};
@@ -42,11 +42,12 @@ pub(super) struct Heard {
 }
 
 impl Place {
-    /// Opens everything on the group's interface.
+    /// Opens everything on the group's interface. A successor goes on with the device that the
+    /// process before has for a virtual MAC.
     ///
     /// # Errors
     /// What is missing, in words for the operator.
-    pub(super) fn open(host: &Host, plan: &GroupPlan) -> Result<Self, String> {
+    pub(super) fn open(host: &Host, plan: &GroupPlan, succeeds: bool) -> Result<Self, String> {
         let name = &plan.interface;
         let of = |what: &str, error: io::Error| format!("contact: {name}: {what}: {error}");
         let link = host
@@ -59,7 +60,7 @@ impl Place {
             .map_err(|error| of("VRRP", error))?;
         let virtual_mac = plan
             .virtual_mac
-            .then(|| VirtualMac::create(host, &link, plan.id))
+            .then(|| virtual_mac(host, &link, plan.id, succeeds))
             .transpose()
             .map_err(|error| of("virtual_mac", error))?;
         let (index, mac) = match &virtual_mac {
@@ -93,8 +94,15 @@ impl Place {
 
     /// Another process goes on with what stands on the interface.
     pub(super) fn bequeath(&mut self) {
-        if let Some(virtual_mac) = self.virtual_mac.take() {
+        if let Some(virtual_mac) = &mut self.virtual_mac {
             virtual_mac.leave();
+        }
+    }
+
+    /// This process goes on with what stands on the interface.
+    pub(super) fn inherit(&mut self) {
+        if let Some(virtual_mac) = &mut self.virtual_mac {
+            virtual_mac.claim();
         }
     }
 
@@ -103,6 +111,12 @@ impl Place {
         self.virtual_mac
             .as_ref()
             .map_or(self.link.index, |virtual_mac| virtual_mac.index)
+    }
+
+    /// The name of that.
+    pub(super) fn name(&self) -> &str {
+        let virtual_mac = self.virtual_mac.as_ref();
+        virtual_mac.map_or(&self.link.name, |virtual_mac| virtual_mac.name())
     }
 
     /// The device that is to be removed with the addresses.
@@ -151,6 +165,11 @@ impl Place {
             Some(_) => IpNet::from(net.addr()),
             None => net,
         }
+    }
+
+    /// The same for several.
+    pub(super) fn all_as_put(&self, nets: &[IpNet]) -> Vec<IpNet> {
+        nets.iter().map(|net| self.as_put(*net)).collect()
     }
 
     /// Tells the neighbours where the addresses are.
@@ -294,6 +313,14 @@ impl Place {
         self.conflicts = Some(conflicts);
         Ok(())
     }
+}
+
+fn virtual_mac(host: &Host, link: &Link, id: GroupId, succeeds: bool) -> io::Result<VirtualMac> {
+    let adopted = match succeeds {
+        true => VirtualMac::adopt(host, link, id)?,
+        false => None,
+    };
+    adopted.map_or_else(|| VirtualMac::create(host, link, id), Ok)
 }
 
 /// The address of this switch itself: the policy's, or the interface's first one that is no contact

@@ -1,6 +1,7 @@
 //! What a soft release does to this host.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -20,6 +21,14 @@ impl SoftHost for Host {
 
     fn remove_address(&mut self, index: u32, address: IpNet) -> io::Result<bool> {
         Host::remove_address(self, index, address)
+    }
+
+    fn is_local(&mut self, index: u32, address: IpAddr) -> io::Result<bool> {
+        match address {
+            // Of IPv4, the route comes with the address.
+            IpAddr::V4(_) => Ok(true),
+            IpAddr::V6(ip) => Host::has_local_route(self, index, ip),
+        }
     }
 
     fn add_route(&mut self, index: u32, network: IpNet) -> io::Result<()> {

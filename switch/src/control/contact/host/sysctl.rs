@@ -50,6 +50,25 @@ impl Sysctl {
     }
 }
 
+/// The former values of all that are held now, for a process that goes on holding them.
+pub fn former() -> Vec<(PathBuf, String)> {
+    let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    held.iter()
+        .map(|(path, former)| (path.clone(), former.value.clone()))
+        .collect()
+}
+
+/// What is held here was held by another process before: as former values, those that it found
+/// count. Of what is not held here, nothing is taken.
+pub fn inherit(former: &[(PathBuf, String)]) {
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    for (path, value) in former {
+        if let Some(former) = held.get_mut(path) {
+            former.value.clone_from(value);
+        }
+    }
+}
+
 impl Drop for Sysctl {
     fn drop(&mut self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,6 +141,25 @@ mod tests {
         assert_eq!(read(&path).expect("it is there"), "2");
         drop(again);
         assert_eq!(read(&path).expect("it is there"), "0");
+    }
+
+    #[test]
+    fn the_former_value_of_a_process_before_comes_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, other) = (
+            folder.path().join("arp_ignore"),
+            folder.path().join("other"),
+        );
+        std::fs::write(&path, "1\n").expect("written");
+        let held = Sysctl::set(&path, "1").expect("set");
+        assert!(former().contains(&(path.clone(), "1".to_owned())));
+        inherit(&[
+            (path.clone(), "0".to_owned()),
+            (other.clone(), "0".to_owned()),
+        ]);
+        drop(held);
+        assert_eq!(read(&path).expect("it is there"), "0");
+        assert!(!other.exists());
     }
 
     #[test]

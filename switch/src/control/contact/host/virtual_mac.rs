@@ -29,7 +29,7 @@ const OWN_IPV6: [(&str, &str); 3] = [
 ];
 
 /// An interface for the addresses of one group, on top of another one. It is removed, with its
-/// addresses, when this is dropped.
+/// addresses, when this is dropped, unless another process has it, too.
 #[derive(Debug)]
 pub struct VirtualMac {
     /// The kernel's number for it.
@@ -39,7 +39,9 @@ pub struct VirtualMac {
     name: String,
     host: Host,
     /// Of the parent.
-    _settings: Vec<Sysctl>,
+    settings: Vec<Sysctl>,
+    /// Whether it is removed in the end.
+    is_own: bool,
 }
 
 impl VirtualMac {
@@ -60,16 +62,42 @@ impl VirtualMac {
             mac,
             name,
             host: own,
-            _settings: settings,
+            settings,
+            is_own: true,
         };
         created.prepare(group.family)?;
         host.set_up(index)?;
         Ok(created)
     }
 
-    /// Leaves it to another process: it stays when this one ends.
-    pub fn leave(self) {
-        std::mem::forget(self);
+    /// The one that another process has on top of `parent`, with its addresses; `None` when there is
+    /// none like that. Until [`VirtualMac::claim`] it is the other's.
+    ///
+    /// # Errors
+    /// A setting below `/proc/sys` cannot be written, or the kernel does not answer.
+    pub fn adopt(host: &Host, parent: &Link, group: GroupId) -> io::Result<Option<Self>> {
+        let (name, mac) = (name(group), mac(group));
+        let Some(index) = host.macvlan(parent.index, &name, mac)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            index,
+            mac,
+            name,
+            host: Host::open()?,
+            settings: parent_settings(parent, group.family)?,
+            is_own: false,
+        }))
+    }
+
+    /// Leaves it to another process: it stays when this is dropped.
+    pub fn leave(&mut self) {
+        self.is_own = false;
+    }
+
+    /// It is this process's from now on, or again.
+    pub fn claim(&mut self) {
+        self.is_own = true;
     }
 
     /// Such as `pm-51-4`.
@@ -100,7 +128,12 @@ impl VirtualMac {
 
 impl Drop for VirtualMac {
     fn drop(&mut self) {
-        let _ = self.host.remove_link(self.index);
+        if self.is_own {
+            let _ = self.host.remove_link(self.index);
+        } else {
+            // Who has it needs the parent's settings as they are.
+            std::mem::forget(std::mem::take(&mut self.settings));
+        }
     }
 }
 

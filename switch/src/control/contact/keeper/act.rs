@@ -10,6 +10,7 @@ use crate::control::contact::election::Action;
 use crate::control::contact::ghosts::Laid;
 use crate::control::contact::group::{GroupId, Role};
 use crate::control::contact::peer::message::{Message, Yield};
+use crate::control::contact::place::Place;
 use crate::control::contact::relay::Relay;
 
 impl Keeper {
@@ -18,7 +19,7 @@ impl Keeper {
         match action {
             Action::Acquire => self.acquire(at, now),
             Action::Release { to } => self.release(at, to, now),
-            Action::Announce => self.members[at].announce(now),
+            Action::Announce => self.announce(at, now),
             Action::Advertise(priority) => self.members[at].advertise(priority),
             Action::Yield(to) => self.yield_to(at, to),
             Action::Request(from) => {
@@ -42,10 +43,24 @@ impl Keeper {
 
     fn acquire(&mut self, at: usize, now: Instant) {
         let group = self.members[at].id();
-        let laid = self.ghosts.take_back(&mut self.host, group);
-        self.members[at].acquire(&self.host, laid.is_some(), now);
-        if let Some(laid) = laid {
+        self.members[at].acquire(&self.host, now);
+        // On the interface, the addresses have taken up their connections already.
+        if let Some(laid) = self.ghosts.end_of(&mut self.host, group) {
             self.lay(&[laid]);
+        }
+    }
+
+    fn announce(&mut self, at: usize, now: Instant) {
+        let member = &mut self.members[at];
+        member.announce(now);
+        if let Some(place) = member
+            .place
+            .as_ref()
+            .filter(|_| !member.election.is_yielding())
+        {
+            // Nobody has taken them.
+            let nets = place.all_as_put(&member.plan.addresses);
+            self.ghosts.calm(&mut self.host, place.index(), &nets);
         }
     }
 
@@ -60,8 +75,7 @@ impl Keeper {
         let peer = to.and_then(|to| self.mesh.as_ref()?.peer_at(group, to));
         match to.filter(|_| peer.is_some()) {
             Some(to) => {
-                let nets = member.plan.addresses.iter().map(|net| place.as_put(*net));
-                let nets: Vec<IpNet> = nets.collect();
+                let nets = place.all_as_put(&member.plan.addresses);
                 let where_to = (place.link.name.as_str(), place.index());
                 let until = now + self.plan.drain;
                 let what = (group, nets);
@@ -71,7 +85,7 @@ impl Keeper {
             }
             None => {
                 place.release(&self.host, &member.plan.addresses);
-                let (index, nets) = (place.index(), member.plan.addresses.clone());
+                let (index, nets) = (place.index(), place.all_as_put(&member.plan.addresses));
                 self.ghosts.calm(&mut self.host, index, &nets);
             }
         }
@@ -86,9 +100,8 @@ impl Keeper {
         let group = member.id();
         let Some(place) = &member.place else { return };
         let (name, index) = (place.link.name.clone(), place.index());
-        let quiet = self
-            .ghosts
-            .prepare(&mut self.host, &name, index, group.family);
+        let nets = place.all_as_put(&member.plan.addresses);
+        let quiet = self.ghosts.prepare(&mut self.host, (&name, index), &nets);
         if let Err(error) = &quiet {
             tracing::warn!(
                 "group {group}: open connections will not outlive the handover: {error}"
@@ -142,7 +155,7 @@ impl Keeper {
         let Some(member) = self.members.iter().find(|member| member.id() == group) else {
             return;
         };
-        let index = member.place.as_ref().map(|place| place.link.index);
+        let index = member.place.as_ref().map(Place::index);
         let Some(relay) = index.and_then(|index| self.relays.get_mut(&index)) else {
             return;
         };
@@ -171,13 +184,15 @@ impl Keeper {
         }
     }
 
-    /// Loads the program early: that takes some ten milliseconds.
-    pub(super) fn attach_relay(&mut self, name: &str, index: u32, mac: [u8; 6]) {
-        if self.relays.contains_key(&index) {
+    /// Loads the program early: that takes some ten milliseconds. It stands where the addresses do,
+    /// and passes on through the interface.
+    pub(super) fn attach_relay(&mut self, place: &Place) {
+        let (name, at) = (place.name(), place.index());
+        if self.relays.contains_key(&at) {
             return;
         }
-        match Relay::attach(name, index, mac) {
-            Ok(relay) => drop(self.relays.insert(index, relay)),
+        match Relay::attach(name, place.link.index, place.mac()) {
+            Ok(relay) => drop(self.relays.insert(at, relay)),
             Err(error) => tracing::warn!(
                 "{name}: open connections of another switch cannot be passed on at a handover: \
                  {error}"

@@ -7,6 +7,7 @@ use super::{Keeper, Phase, SUCCESSOR, WITHDRAWAL, Waiting};
 use crate::control::contact::command::{Command, Inheritance};
 use crate::control::contact::desk::{Order, Refusal, Reply};
 use crate::control::contact::group::{GroupId, Role};
+use crate::control::contact::host::sysctl;
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::Mesh;
 use crate::control::contact::place::Place;
@@ -42,11 +43,13 @@ impl Keeper {
         let is_heir = !inheritance.holds.is_empty() || matches!(self.phase, Phase::Bequeathed);
         self.phase = Phase::Serves;
         self.open_mesh(now);
+        sysctl::inherit(&inheritance.settings);
         for (group, to) in &inheritance.relays {
             self.relay(*group, Some(*to));
         }
         for member in &mut self.members {
             let id = member.id();
+            member.inherit();
             if inheritance.yielded.contains(&id) {
                 member.election.stand_back();
             }
@@ -82,7 +85,7 @@ impl Keeper {
         for group in &plan.groups {
             let known = self.members.iter().find(|member| member.id() == group.id);
             if known.is_none_or(|member| !member.plan.differs_little(group)) {
-                opened.push((group.clone(), Place::open(&self.host, group)?));
+                opened.push((group.clone(), Place::open(&self.host, group, false)?));
             }
         }
         if plan.routed != self.plan.routed {
@@ -97,7 +100,7 @@ impl Keeper {
         self.plan.routed = before.routed;
         self.part_with_the_others(&opened, now);
         for (group, place) in opened {
-            self.attach_relay(&place.link.name, place.link.index, place.link.mac);
+            self.attach_relay(&place);
             self.members.push(Member::new(group, place, now));
         }
         for group in self.plan.groups.clone() {
@@ -178,6 +181,7 @@ impl Keeper {
                 .iter()
                 .map(|(group, to)| (*group, *to))
                 .collect(),
+            settings: sysctl::former(),
             ..Inheritance::default()
         };
         for member in &mut self.members {

@@ -115,11 +115,10 @@ impl Keeper {
 
     /// Opens interfaces that have come back.
     pub(super) fn reopen(&mut self, now: Instant) {
-        if now < self.reopen_at {
+        if now < self.reopen_at || !matches!(self.phase, Phase::Serves) {
             return;
         }
         self.reopen_at = now + REOPEN;
-        let mut attach = Vec::new();
         for at in 0..self.members.len() {
             let member = &mut self.members[at];
             let found = self.host.link(&member.plan.interface).ok().flatten();
@@ -134,19 +133,12 @@ impl Keeper {
                 continue;
             }
             member.place = None;
-            if let Ok(place) = Place::open(&self.host, &member.plan) {
+            if let Ok(place) = Place::open(&self.host, &member.plan, false) {
                 let settings = member.plan.settings(place.own);
                 member.election.change(settings, now);
-                member.place = Some(place);
-                attach.push(at);
+                self.attach_relay(&place);
+                self.members[at].place = Some(place);
             }
-        }
-        for at in attach {
-            let (name, index, mac) = match &self.members[at].place {
-                Some(place) => (place.link.name.clone(), place.link.index, place.link.mac),
-                None => continue,
-            };
-            self.attach_relay(&name, index, mac);
         }
     }
 
@@ -264,7 +256,7 @@ impl Keeper {
     }
 
     fn relayed(&self, member: &Member) -> u64 {
-        let index = member.place.as_ref().map(|place| place.link.index);
+        let index = member.place.as_ref().map(Place::index);
         let relay = index.and_then(|index| self.relays.get(&index));
         relay.map_or(0, Relay::relayed)
     }

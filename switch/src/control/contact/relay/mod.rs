@@ -38,8 +38,9 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Loads the program and attaches it to the interface of this name and index, whose link-layer
-    /// address is `own_mac`, by whichever [`Hook`] the kernel has.
+    /// Loads the program and attaches it to the interface of this name, by whichever [`Hook`] the
+    /// kernel has. Segments leave by the interface of this index, whose link-layer address is
+    /// `own_mac`: the same one, or the one that a macvlan stands on.
     ///
     /// # Errors
     /// `PermissionDenied` tells which capabilities are missing. Others are the kernel's: it has no

@@ -9,6 +9,10 @@
 //!   back here. (Of IPv6, neither is needed: a host answers and asks for an interface's own
 //!   addresses alone.)
 //!
+//! An address is removed from one interface only when its local route through the other one is there:
+//! Linux adds that of an IPv6 address later, from a work queue (four milliseconds were seen), and meanwhile
+//! packets would meet a host that does not have the address.
+//!
 //! To remove an address takes others along, or the route to the neighbours:
 //!
 //! - `promote_secondaries` = 1: further addresses of the same network stay.
@@ -18,8 +22,6 @@ use std::io;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-
-use crate::control::contact::group::Family;
 
 /// The index of the loopback interface, the same in every network namespace.
 pub const LOOPBACK: u32 = 1;
@@ -47,6 +49,13 @@ pub trait SoftHost {
     /// # Errors
     /// Those of the kernel.
     fn remove_address(&mut self, index: u32, address: IpNet) -> io::Result<bool>;
+
+    /// Whether packets to the address are this host's by a route of type `local` through this very
+    /// interface. That the address is on it does not yet mean so.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    fn is_local(&mut self, index: u32, address: IpAddr) -> io::Result<bool>;
 
     /// Adds a route without a gateway through an interface, of scope `link` and [`STAND_IN_METRIC`].
     ///
@@ -79,7 +88,8 @@ pub trait SoftHost {
 pub struct SoftRelease {
     interface: String,
     index: u32,
-    released: Vec<IpNet>,
+    /// Released, or prepared to be.
+    known: Vec<IpNet>,
     /// Settings as they were before, by path.
     before: Vec<(String, String)>,
 }
@@ -90,48 +100,45 @@ impl SoftRelease {
         Self {
             interface: interface.to_owned(),
             index,
-            released: Vec::new(),
+            known: Vec::new(),
             before: Vec::new(),
         }
     }
 
-    /// Makes this host quiet about its addresses. To be called before another one takes an address
-    /// over: an ARP question of this one in between would draw the neighbours back. It harms no
-    /// holder. [`take_back`](Self::take_back) and [`end`](Self::end) undo it.
+    /// Gets ready to release the address: it is on the loopback interface, too, and this host is
+    /// quiet about it. To be called before another host takes it over: an ARP question of this one
+    /// in between would draw the neighbours back. It harms no holder.
+    /// [`take_back`](Self::take_back) and [`end`](Self::end) undo it.
     ///
     /// # Errors
-    /// A setting cannot be read or written; none is changed then.
-    pub fn prepare(&mut self, host: &mut impl SoftHost, family: Family) -> io::Result<()> {
-        if family == Family::Ipv6 || !self.before.is_empty() {
+    /// Those of the host; everything is as before then.
+    pub fn prepare(&mut self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
+        if self.known.contains(&address) {
             return Ok(());
         }
-        for (name, least) in SYSCTLS {
-            let path = format!("net/ipv4/conf/{}/{name}", self.interface);
-            if let Err(error) = self.raise(host, path, *least) {
-                self.restore(host);
-                return Err(error);
-            }
+        self.known.push(address);
+        let ready = self.make_ready(host, address);
+        if ready.is_err() {
+            let _ = self.end(host, address);
         }
-        Ok(())
+        ready
     }
 
     /// Takes the address, written with the prefix length that it has there, from the interface;
     /// its connections go on. At no moment is the address not this host's.
     ///
     /// # Errors
-    /// Those of the host; then the address is where it was.
+    /// `WouldBlock`: the kernel is not ready, which takes it some milliseconds after
+    /// [`prepare`](Self::prepare); to be called again soon. Others are the host's. With each, the
+    /// address is on its interface still.
     pub fn begin(&mut self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
-        if self.released.contains(&address) {
-            return Ok(());
-        }
-        let moved = self
-            .prepare(host, Family::of(address.addr()))
-            .and_then(|()| self.move_away(host, address));
-        match moved {
-            Ok(()) => self.released.push(address),
-            Err(_) => self.undo(host, address),
-        }
-        moved
+        self.prepare(host, address)?;
+        local_first(host, LOOPBACK, address)?;
+        host.remove_address(self.index, address)?;
+        // With an interface's last IPv4 address, Linux takes all its routes. That this one could be
+        // added before and cannot now means that the interface is down.
+        let _ = self.stand_in(host, address);
+        Ok(())
     }
 
     /// The connections are over, or their time is: the address is this host's no more.
@@ -139,55 +146,58 @@ impl SoftRelease {
     /// # Errors
     /// The first one of the host's; everything else is undone nevertheless.
     pub fn end(&mut self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
-        self.released.retain(|released| *released != address);
+        self.known.retain(|known| *known != address);
         let removed = host.remove_address(LOOPBACK, alone(address)).map(|_| ());
-        removed.and(self.tidy(host, address))
+        let tidied = self.tidy(host, address);
+        removed.and(tidied)
     }
 
     /// This host holds the address again: it returns to the interface before it leaves the loopback
     /// interface. To be told the neighbours of by the caller.
     ///
     /// # Errors
-    /// Those of the host; if the address cannot return, it stays released.
+    /// `WouldBlock` as of [`begin`](Self::begin): the address is on both interfaces until the next
+    /// call. Others are the host's; if the address cannot return, it stays released.
     pub fn take_back(&mut self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
         host.add_address(self.index, address)?;
+        local_first(host, self.index, address)?;
         self.end(host, address)
     }
 
-    /// Whether an address is released.
-    pub fn is_released(&self, address: IpAddr) -> bool {
-        self.released.iter().any(|net| net.addr() == address)
+    /// Whether an address is released, or about to be.
+    pub fn is_known(&self, address: IpAddr) -> bool {
+        self.known.iter().any(|net| net.addr() == address)
     }
 
-    fn move_away(&self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
+    fn make_ready(&mut self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
+        if address.addr().is_ipv4() {
+            self.be_quiet(host)?;
+        }
         host.add_address(LOOPBACK, alone(address))?;
-        let stand_in = |host: &mut _| match network(address) {
-            Some(network) => SoftHost::add_route(host, self.index, network),
-            None => Ok(()),
-        };
-        stand_in(host)?;
-        host.remove_address(self.index, address)?;
-        // With an interface's last IPv4 address, Linux takes all its routes. That this one could be
-        // added before and cannot now means that the interface is down.
-        let _ = stand_in(host);
+        self.stand_in(host, address)
+    }
+
+    fn be_quiet(&mut self, host: &mut impl SoftHost) -> io::Result<()> {
+        for (name, least) in SYSCTLS {
+            let path = format!("net/ipv4/conf/{}/{name}", self.interface);
+            self.raise(host, path, *least)?;
+        }
         Ok(())
     }
 
-    /// After a failure of which nobody knows how far it went.
-    fn undo(&mut self, host: &mut impl SoftHost, address: IpNet) {
-        let _ = host.remove_address(LOOPBACK, alone(address));
-        let _ = self.tidy(host, address);
+    fn stand_in(&self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
+        network(address).map_or(Ok(()), |network| host.add_route(self.index, network))
     }
 
-    /// Puts back what no released address needs any more.
+    /// Puts back what no other address needs any more.
     fn tidy(&mut self, host: &mut impl SoftHost, address: IpNet) -> io::Result<()> {
         let mut outcome = Ok(());
         if let Some(network) = network(address)
-            && !self.released.iter().any(|other| other.trunc() == network)
+            && !self.known.iter().any(|other| other.trunc() == network)
         {
             outcome = host.remove_route(self.index, network);
         }
-        if address.addr().is_ipv4() && self.released.iter().all(|other| other.addr().is_ipv6()) {
+        if address.addr().is_ipv4() && self.known.iter().all(|other| other.addr().is_ipv6()) {
             self.restore(host);
         }
         outcome
@@ -210,6 +220,14 @@ impl SoftRelease {
             let _ = host.set_sysctl(&path, &value);
         }
     }
+}
+
+/// Before the address leaves another interface.
+fn local_first(host: &mut impl SoftHost, index: u32, address: IpNet) -> io::Result<()> {
+    if host.is_local(index, address.addr())? {
+        return Ok(());
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 /// The address without its network.
@@ -244,7 +262,7 @@ mod tests {
                 "route 192.0.2.0/24 through 2",
             ]
         );
-        assert!(soft.is_released(net("192.0.2.10/24").addr()));
+        assert!(soft.is_known(net("192.0.2.10/24").addr()));
         soft.end(&mut host, net("192.0.2.10/24")).expect("ended");
         assert_eq!(
             host.done(),
@@ -256,7 +274,29 @@ mod tests {
                 "promote_secondaries=0",
             ]
         );
-        assert!(!soft.is_released(net("192.0.2.10/24").addr()));
+        assert!(!soft.is_known(net("192.0.2.10/24").addr()));
+    }
+
+    #[test]
+    fn an_address_stays_on_one_interface_until_it_is_local_by_the_other() {
+        let (mut host, mut soft) = (Recorder::default(), SoftRelease::new("eth0", 2));
+        let address = net("2001:db8::a/64");
+        host.late = 2;
+        for _ in 0..2 {
+            let error = soft.begin(&mut host, address).expect_err("it is not");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
+        let done = host.done();
+        assert!(!done.iter().any(|step| step.contains("remove")), "{done:?}");
+        soft.begin(&mut host, address).expect("it is");
+        host.done();
+
+        host.late = 1;
+        let error = soft.take_back(&mut host, address).expect_err("it is not");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(host.done(), ["add 2001:db8::a/64 to 2"]);
+        soft.take_back(&mut host, address).expect("it is");
+        assert!(!soft.is_known(address.addr()));
     }
 
     #[test]
@@ -299,8 +339,8 @@ mod tests {
     }
 
     #[test]
-    fn wherever_a_release_fails_everything_is_as_before() {
-        for step in 0..6 {
+    fn wherever_a_preparation_fails_everything_is_as_before() {
+        for step in 0..5 {
             let (mut host, mut soft) = (Recorder::default(), SoftRelease::new("eth0", 2));
             host.fails_at = Some(step);
             soft.begin(&mut host, net("192.0.2.10/24"))
@@ -310,7 +350,7 @@ mod tests {
                 "{step}: {host:?}"
             );
             assert_eq!(host.on_loopback, 0, "{step}");
-            assert!(!soft.is_released(net("192.0.2.10/24").addr()), "{step}");
+            assert!(!soft.is_known(net("192.0.2.10/24").addr()), "{step}");
         }
     }
 
@@ -321,6 +361,8 @@ mod tests {
     /// Writes down what is done.
     #[derive(Debug, Default)]
     struct Recorder {
+        /// So often an address is asked for before it is local.
+        late: usize,
         done: Vec<String>,
         sysctls: BTreeMap<String, String>,
         on_loopback: i32,
@@ -359,6 +401,12 @@ mod tests {
             let was = index != LOOPBACK || self.on_loopback > 0;
             self.on_loopback -= i32::from(was && index == LOOPBACK);
             Ok(was)
+        }
+
+        fn is_local(&mut self, _: u32, _: IpAddr) -> io::Result<bool> {
+            let is_local = self.late == 0;
+            self.late = self.late.saturating_sub(1);
+            Ok(is_local)
         }
 
         fn add_route(&mut self, index: u32, network: IpNet) -> io::Result<()> {

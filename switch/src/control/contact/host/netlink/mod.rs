@@ -235,6 +235,18 @@ impl Host {
         Ok(created.index)
     }
 
+    /// The index of the macvlan of that name, if there is one with this link-layer address on top of
+    /// this interface.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub fn macvlan(&self, parent: u32, name: &str, mac: [u8; 6]) -> io::Result<Option<u32>> {
+        let fits = |found: &read::FoundLink| {
+            found.is_macvlan && found.parent == Some(parent) && found.link.mac == mac
+        };
+        Ok(self.find(name)?.filter(fits).map(|found| found.link.index))
+    }
+
     /// Removes an interface; gives back whether it was there.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the kernel tells of interfaces and addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_core::NlasIterator;
@@ -15,6 +15,7 @@ use super::socket::Message;
 /// Bytes before the attributes.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
+const ROUTE_HEADER: usize = 12;
 /// In an interface's description (rtnetlink(7)).
 const IFLA_INFO_KIND: u16 = 1;
 
@@ -23,6 +24,8 @@ const IFLA_INFO_KIND: u16 = 1;
 pub(super) struct FoundLink {
     pub link: Link,
     pub is_macvlan: bool,
+    /// The index of the interface that it stands on.
+    pub parent: Option<u32>,
 }
 
 /// The interface of a message that tells of one.
@@ -41,6 +44,15 @@ pub(super) fn is_local_route(message: Message<'_>) -> bool {
     message.kind == libc::RTM_NEWROUTE && header.is_ok_and(|found| found.kind == RouteType::Local)
 }
 
+/// Whether it is the route to this address of this host, by way of this interface.
+pub(super) fn is_local_route_of(message: Message<'_>, index: u32, ip: Ipv6Addr) -> bool {
+    let rest = message.content.get(ROUTE_HEADER..).unwrap_or_default();
+    let has = |kind, wanted: &[u8]| attributes(rest).any(|found| found == (kind, wanted));
+    is_local_route(message)
+        && has(libc::RTA_DST, &ip.octets())
+        && has(libc::RTA_OIF, &index.to_ne_bytes())
+}
+
 /// `None` too where it is a bridge's view of one of its ports, which says nothing of the interface
 /// itself: a port that leaves its bridge is told of as if it were gone.
 pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
@@ -56,11 +68,12 @@ pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
         up: header.flags.contains(LinkFlags::Up),
         running: header.flags.contains(sending),
     };
-    let mut is_macvlan = false;
+    let (mut is_macvlan, mut parent) = (false, None);
     for (kind, value) in attributes(content.get(LINK_HEADER..)?) {
         match kind {
             libc::IFLA_IFNAME => link.name = text(value),
             libc::IFLA_ADDRESS => link.mac = value.try_into().unwrap_or_default(),
+            libc::IFLA_LINK => parent = value.try_into().ok().map(u32::from_ne_bytes),
             libc::IFLA_LINKINFO => {
                 let kind = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
                 is_macvlan = kind.is_some_and(|(_, kind)| text(kind) == "macvlan");
@@ -68,7 +81,11 @@ pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
             _ => {}
         }
     }
-    Some(FoundLink { link, is_macvlan })
+    Some(FoundLink {
+        link,
+        is_macvlan,
+        parent,
+    })
 }
 
 /// The interface's index, and the address with the length of its prefix.

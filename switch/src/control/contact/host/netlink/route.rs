@@ -1,16 +1,17 @@
 //! Routes to a network without a gateway.
 
 use std::io;
+use std::net::Ipv6Addr;
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
-use super::{Host, explained};
+use super::{Host, explained, read};
 
 impl Host {
     /// Adds a route to a network whose neighbours are at this interface, preferred less than any
@@ -24,6 +25,27 @@ impl Host {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(error) => Err(explained(error)),
         }
+    }
+
+    /// Whether packets to an IPv6 address are this host's by way of this very interface. The kernel
+    /// enters that route a moment after the address.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub fn has_local_route(&self, index: u32, ip: Ipv6Addr) -> io::Result<bool> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet6;
+        let mut is_there = false;
+        let request = RouteNetlinkMessage::GetRoute(message);
+        let asked = self.0.request(request, NLM_F_DUMP, |reply| {
+            is_there |= read::is_local_route_of(reply, index, ip);
+            Ok(())
+        });
+        // A dump that changes crossed is repeated by whoever asks again.
+        asked.map(|()| is_there).or_else(|error| match error {
+            Errno::INTR => Ok(is_there),
+            error => Err(explained(error)),
+        })
     }
 
     /// Removes a route that [`Host::add_route`] has added. That it is not there is no error.

@@ -69,7 +69,7 @@ impl Watch {
     /// Whether the peer's system is to be asked now whether it is there: when the last heartbeat but
     /// one has been missed, and with each one after that.
     pub fn asks(&mut self, now: Instant) -> bool {
-        let asks = self.asks_at().is_some_and(|at| now >= at) && !self.dead;
+        let asks = self.asks_at().is_some_and(|at| now >= at);
         if asks {
             self.asked = Some(now);
         }
@@ -106,8 +106,7 @@ impl Watch {
 
     /// When [`Watch::is_dead`] is to be asked next, if nothing is heard until then.
     pub fn deadline(&self) -> Option<Instant> {
-        let ends = self.silence_ends().filter(|_| !self.dead)?;
-        Some(self.asks_at().map_or(ends, |asks| asks.min(ends)))
+        self.silence_ends().filter(|_| !self.dead)
     }
 
     /// Whether the peer is dead, as far as one can tell. Asked after everything was read that has
@@ -131,7 +130,11 @@ impl Watch {
         ends.or(self.doubted).max(self.suspended)
     }
 
-    fn asks_at(&self) -> Option<Instant> {
+    /// When [`Watch::asks`] is to be called next, if nothing is heard until then.
+    pub fn asks_at(&self) -> Option<Instant> {
+        if self.dead {
+            return None;
+        }
         let first = self.heard? + self.heartbeat * (self.misses - 1) + GRACE + self.slept;
         Some(match self.asked {
             Some(asked) => asked + self.heartbeat,

@@ -136,3 +136,48 @@ fn a_successor_is_watched_like_anybody() {
     watch.heard(start + ms(100));
     assert!(watch.is_dead(start + ms(116)));
 }
+
+#[test]
+fn a_peer_whose_system_answers_is_late_and_not_dead() {
+    let start = Instant::now();
+    let mut watch = Watch::new(ms(5), 3);
+    watch.heard(start);
+    assert!(!watch.asks(start + ms(10)));
+    assert!(watch.asks(start + ms(11)), "the second one is missing");
+    assert!(!watch.asks(start + ms(12)), "it has just been asked");
+    watch.answered(start + ms(11));
+    assert!(!watch.is_dead(start + ms(16)));
+    assert!(watch.asks(start + ms(16)));
+    watch.answered(start + ms(16));
+    assert!(!watch.is_dead(start + ms(21)));
+    assert!(watch.is_dead(start + ms(22)), "no further answer has come");
+}
+
+#[test]
+fn a_system_that_answers_for_a_process_that_does_not_is_believed_for_a_while() {
+    let start = Instant::now();
+    let mut watch = Watch::new(ms(5), 3);
+    watch.heard(start);
+    let mut at = 11;
+    while !watch.is_dead(start + ms(at)) {
+        watch.answered(start + ms(at));
+        at += 1;
+    }
+    assert_eq!(at, 160);
+    watch.heard(start + ms(200));
+    assert!(!watch.is_dead(start + ms(215)));
+    assert!(
+        watch.is_dead(start + ms(216)),
+        "an answer of before does not count"
+    );
+}
+
+#[test]
+fn the_end_of_a_session_counts_whatever_the_system_answers() {
+    let start = Instant::now();
+    let mut watch = Watch::new(ms(5), 3);
+    watch.heard(start);
+    watch.session_ended(start + ms(1));
+    watch.answered(start + ms(5));
+    assert!(watch.is_dead(start + ms(6)));
+}
