@@ -119,9 +119,9 @@ impl Args {
 
     /// Programs that have to be installed.
     pub fn programs(&self) -> Vec<&'static str> {
-        let needed = |(_, who)| match who {
+        let needed = |(event, who): (Event, Who)| match who {
+            _ if event.is_routed() => ["bird", "birdc"].as_slice(),
             Who::Pointsman => [].as_slice(),
-            Who::Bird => ["bird", "birdc"].as_slice(),
             _ => ["keepalived"].as_slice(),
         };
         self.cases().flat_map(needed).copied().collect()
@@ -140,7 +140,8 @@ impl Who {
             Event::Yield | Event::KillAll => {
                 matches!(self, Self::Pointsman | Self::PointsmanKeepalived)
             }
-            _ => event.is_routed() == (self == Self::Bird),
+            _ if event.is_routed() => matches!(self, Self::Pointsman | Self::Bird),
+            _ => self != Self::Bird,
         }
     }
 }

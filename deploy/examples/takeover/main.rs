@@ -63,7 +63,7 @@ fn measure(args: &Args, event: Event, who: Who) -> Row {
     };
     while row.samples.len() < tries && row.unprepared < MOST_UNPREPARED {
         let sample = panic::catch_unwind(|| match event.is_routed() {
-            true => routed::measure(event),
+            true => routed::measure(event, who),
             false => pair::measure(event, who, args.interval),
         });
         let Ok(sample) = sample else {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::Duration;
 
-use pointsman_deploy::lab::{Bird, Host, Lab, Server, wait_until};
+use pointsman_deploy::lab::{Bird, Host, Lab, RoutedLab, Server, wait_until};
 
-use crate::args::Event;
+use crate::args::{Event, Who};
 use crate::table::Sample;
 use crate::watch::{Watch, random_below};
 
@@ -16,7 +16,29 @@ const SHARED: &str = "10.99.0.1";
 const BFD: Duration = Duration::from_millis(10);
 
 /// A network of its own, in which the event happens once.
-pub fn measure(event: Event) -> Sample {
+pub fn measure(event: Event, who: Who) -> Sample {
+    match who {
+        Who::Pointsman => measure_pointsman(event),
+        _ => measure_bird(event),
+    }
+}
+
+/// BIRD and the configurations that Pointsman ships: only the switch dies, its BIRD lives.
+fn measure_pointsman(event: Event) -> Sample {
+    let mut lab = RoutedLab::new().expect("it was possible before");
+    let mut watch = Watch::start(&lab.client, lab.target(), "");
+    thread::sleep(random_below(BFD));
+    watch.begin();
+    match event {
+        Event::BgpWithdraw => drop(lab.switches[0].tell(&["contact", "yield"])),
+        Event::BgpKill => lab.switches[0].kill(),
+        _ => lab.hosts[0].silent(true),
+    }
+    watch.end(Duration::from_millis(1500))
+}
+
+/// A web server beside each BIRD.
+fn measure_bird(event: Event) -> Sample {
     let mut stage = Stage::new();
     let target = SHARED.parse().map(|ip: std::net::IpAddr| (ip, 80).into());
     let mut watch = Watch::start(&stage.client, target.expect("it is one"), "");

@@ -37,14 +37,20 @@ impl Forger {
         packet.extend(from.octets());
         packet.extend(to.octets());
         packet.extend(payload);
-        // There may be no room for a moment.
-        while let Err(Errno::NOBUFS) = sendto(
-            &self.0,
-            &packet,
-            SendFlags::empty(),
-            &SocketAddrV4::new(to, 0),
-        ) {
-            std::thread::sleep(Duration::from_micros(100));
+        loop {
+            match sendto(
+                &self.0,
+                &packet,
+                SendFlags::empty(),
+                &SocketAddrV4::new(to, 0),
+            ) {
+                // There is no room for a moment.
+                Err(Errno::NOBUFS) => std::thread::sleep(Duration::from_micros(100)),
+                sent => {
+                    sent.unwrap();
+                    return;
+                }
+            }
         }
     }
 }

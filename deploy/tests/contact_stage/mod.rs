@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pointsman_deploy::lab::{Host, INTERFACE, Lab, Server, Switch, wait_until};
@@ -27,11 +28,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// With so many servers, at ports from 3001 on, each with its port as its name. One test has the
-    /// stage at a time. None where a program or a right is missing, which is told.
+    /// With so many servers, at ports from 3001 on, each with its port as its name. A machine has
+    /// [`AT_ONCE`](crate::AT_ONCE) of them at a time. None where a program or a right is missing, which is told.
     pub fn new(test: &str, programs: &[&str], servers: u16) -> Option<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        static TURNS: [Mutex<()>; crate::AT_ONCE] = [const { Mutex::new(()) }; crate::AT_ONCE];
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let turn = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % crate::AT_ONCE];
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let lab = Lab::with(programs).map_err(|why| why.tell(test)).ok()?;
         let host = |name, last: u8| lab.host(name, &format!("10.77.0.{last}/24"), None);
         let (a, b) = (host("a", 11), host("b", 12));
@@ -39,6 +42,7 @@ impl Stage {
         for last in [5, 14] {
             third.ip(&format!("addr add 10.77.0.{last}/24 dev {INTERFACE}"));
         }
+        third.ip(&format!("route add 224.0.0.0/4 dev {INTERFACE}"));
         let servers = (3001..3001 + servers).map(|port| {
             let listen = (back.ipv4(), port).into();
             Server::start(&back, listen, &port.to_string())

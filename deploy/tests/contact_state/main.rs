@@ -15,6 +15,8 @@ use rustix::process::Signal;
 use client::{Session, ask, certificate};
 use stage::{Policy, Stage, group, metric, peer, target, wait_for_role};
 
+/// Stages at the same time: they wait most of their time.
+const AT_ONCE: usize = 2;
 /// For an attempt: a segment that was lost would be sent again only after a second.
 const LIMIT: Duration = Duration::from_millis(950);
 /// Checks by which a switch notices a backend's end within half a second; what may be doubted is over
