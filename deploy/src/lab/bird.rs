@@ -35,6 +35,15 @@ impl Bird {
         bird
     }
 
+    /// Has it run before everything of the default class: its packets of BFD must not wait for the
+    /// programs of other tests.
+    pub fn raise(&self) {
+        let pid = self.daemon.pid().as_raw_nonzero().to_string();
+        let mut command = std::process::Command::new(super::run::installed("chrt"));
+        // Without the right, or the program, it goes on as it is.
+        let _ = super::run::attempt(command.args(["--all-tasks", "--fifo", "--pid", "1", &pid]));
+    }
+
     /// A command by its control socket, such as `disable lab`; what it answered.
     pub fn birdc(&self, words: &[&str]) -> String {
         let mut command = std::process::Command::new(super::run::installed("birdc"));

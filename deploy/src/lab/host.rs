@@ -13,6 +13,9 @@ use super::run::{installed, ip, run};
 /// The interface by which every host is connected.
 pub const INTERFACE: &str = "e0";
 
+/// Its rules for packets.
+const TABLE: &str = "lab";
+
 /// A host: a network namespace with an interface `e0` that hangs on the lab's bridge.
 ///
 /// When it is dropped, everything that runs in it is killed.
@@ -100,6 +103,21 @@ impl Host {
     /// Sets a parameter of its kernel, such as `net/ipv4/ip_forward`.
     pub fn sysctl(&self, key: &str, value: &str) {
         self.namespace.sysctl(key, value);
+    }
+
+    /// Drops what it sends to this address, by nftables.
+    pub fn drop_to(&self, address: IpAddr) {
+        let family = if address.is_ipv4() { "ip" } else { "ip6" };
+        let rules = format!(
+            "table inet {TABLE} {{\nchain out {{\ntype filter hook output priority 0\n\
+             {family} daddr {address} drop\n}}\n}}\n"
+        );
+        self.run("nft", &[&rules]);
+    }
+
+    /// Ends what [`Host::drop_to`] began.
+    pub fn drop_nothing(&self) {
+        self.run("nft", &["delete", "table", "inet", TABLE]);
     }
 
     /// Runs this in a thread inside of its namespace, and waits for it.

@@ -4,7 +4,7 @@
 //! own. In hosts run the real programs: [`Switch`], [`Server`], [`Keepalived`], [`Bird`]. Cables
 //! are cut by [`Host::silent`], [`Host::carrier`] and [`Lab::partition`]. What clients notice is
 //! told by [`Prober`] (new connections) and [`KeepAlive`] (old ones), what is on the wire by
-//! [`Capture`].
+//! [`Capture`]. [`RoutedLab`] is a whole one of switches, a router and BGP.
 //!
 //! It is for tests and measurements: what goes wrong in building a network is a panic with what
 //! the program said. Only what cannot be had here at all is a [`Skip`].
@@ -21,6 +21,7 @@ mod namespace;
 mod prober;
 mod program;
 mod record;
+mod routed;
 mod run;
 mod server;
 mod skip;
@@ -38,6 +39,7 @@ pub use keepalived::{Config, Keepalived, State};
 pub use prober::{EVERY, LIMIT, Prober};
 pub use program::program;
 pub use record::{Attempt, Outcome, Record};
+pub use routed::RoutedLab;
 pub use run::{PATIENCE, wait_until};
 pub use server::Server;
 pub use skip::Skip;

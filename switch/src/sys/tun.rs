@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 const BATCH: usize = 64;
 
 /// A TUN device without a file of its own: it is gone, with its addresses and routes, as soon as
-/// its descriptor is closed, however the process ends.
+/// the last descriptor of it is closed, however its processes end.
 #[derive(Debug)]
 pub struct Tun(OwnedFd);
 
@@ -22,9 +22,23 @@ impl Tun {
     /// There is one of that name (`ResourceBusy`), the name is not one (`InvalidInput`), or this
     /// process lacks `CAP_NET_ADMIN` or may not open `/dev/net/tun`.
     pub fn create(name: &str) -> io::Result<Self> {
+        Self::open(name, libc::IFF_TUN_EXCL)
+    }
+
+    /// The device of that name, which another process has created and goes on to hold, or a new one
+    /// as [`Tun::create`] makes it. Each process has a queue of its own: what the kernel sends into
+    /// the device goes to any of them.
+    ///
+    /// # Errors
+    /// What has that name is no device of [`Tun::create`] (`InvalidInput`); else as there.
+    pub fn share(name: &str) -> io::Result<Self> {
+        Self::open(name, 0)
+    }
+
+    fn open(name: &str, flags: libc::c_int) -> io::Result<Self> {
+        let mut request = request(name, flags)?;
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
-        let mut request = request(name)?;
         // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is, and keeps no pointer
         // to it; the descriptor is open.
         let done =
@@ -48,8 +62,9 @@ impl Tun {
     }
 }
 
-/// Of a TUN device (no Ethernet header) whose packets bear no further header, and which must be new.
-fn request(name: &str) -> io::Result<libc::ifreq> {
+/// Of a TUN device (no Ethernet header) whose packets bear no further header, and which can have
+/// more than one queue.
+fn request(name: &str, flags: libc::c_int) -> io::Result<libc::ifreq> {
     let is_name = (1..libc::IFNAMSIZ).contains(&name.len())
         // The kernel would put a number in the place of "%d".
         && !name.contains(['%', '\0']);
@@ -65,8 +80,8 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
         *to = from as libc::c_char;
     }
     // The kernel reads the bits: that the highest one is the sign does not matter.
-    request.ifr_ifru.ifru_flags =
-        (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL) as libc::c_short;
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_MULTI_QUEUE | flags;
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
     Ok(request)
 }
 
@@ -83,9 +98,9 @@ mod tests {
     #[test]
     fn what_is_no_name_of_a_device_is_refused() {
         for name in ["", "tun%d", "sixteen-letters-", "a\0b"] {
-            let error = request(name).err().map(|error| error.kind());
+            let error = request(name, 0).err().map(|error| error.kind());
             assert_eq!(error, Some(io::ErrorKind::InvalidInput), "{name:?}");
         }
-        assert!(request("fifteen-letters").is_ok());
+        assert!(request("fifteen-letters", 0).is_ok());
     }
 }

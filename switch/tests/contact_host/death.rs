@@ -307,3 +307,31 @@ fn a_device_of_the_switch_ends_with_it_however_it_ends() {
     kill(&mut child);
     common::wait_until("the device is gone", || lab.near.inside(find).is_none());
 }
+
+#[test]
+fn a_device_that_another_process_takes_over_stays_with_its_addresses() {
+    let test = "death::a_device_that_another_process_takes_over_stays_with_its_addresses";
+    if lab::child_of().is_some() {
+        let host = Host::open().unwrap();
+        let device = AddressDevice::create(&host, "pm-test").unwrap();
+        device.add(&host, "192.0.2.1".parse().unwrap()).unwrap();
+        return report("ready");
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return common::skip(test, "no /dev/net/tun");
+    }
+    let Some(lab) = Lab::new(test) else { return };
+    let mut child = lab.near.child(test);
+    assert_eq!(reported(&mut child), "ready");
+    let (host, heir) = lab.near.inside(|| {
+        let host = Host::open().unwrap();
+        let heir = AddressDevice::take_over(&host, "pm-test").unwrap();
+        (host, heir)
+    });
+    kill(&mut child);
+    let there = host.addresses(heir.index).unwrap();
+    assert_eq!(there, ["192.0.2.1/32".parse().unwrap()]);
+    assert!(host.link("pm-test").unwrap().unwrap().running);
+    drop(heir);
+    assert_eq!(host.link("pm-test").unwrap(), None);
+}

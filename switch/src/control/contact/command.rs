@@ -39,6 +39,10 @@ pub struct Inheritance {
     pub holds: Vec<GroupId>,
     /// Groups that the operator had it give up.
     pub yielded: Vec<GroupId>,
+    /// Devices whose addresses are announced by a routing daemon.
+    pub announced: Vec<String>,
+    /// The operator had the routes withdrawn.
+    pub routes_yielded: bool,
     /// Where segments of unknown connections go, by the link-layer address.
     pub relays: Vec<(GroupId, [u8; 6])>,
     /// Settings of the kernel that are held, and what they were before.

@@ -11,7 +11,8 @@ use super::announce::conflict::Claim;
 use super::election::{Election, Why};
 use super::group::{GroupId, Role};
 use super::host::Host;
-use super::place::Place;
+use super::peer::message::MAX_ADDRESSES;
+use super::place::{Place, is_link_local};
 use super::plan::GroupPlan;
 use super::status::{ContactStatus, THIS_SWITCH, TakeoverStatus};
 use crate::control::clock::rfc3339;
@@ -81,6 +82,13 @@ impl Member {
     /// The group.
     pub(super) fn id(&self) -> GroupId {
         self.plan.id
+    }
+
+    /// By which others know the group from one that has its number by mistake.
+    pub(super) fn told_addresses(&self) -> Vec<IpAddr> {
+        let addresses = self.plan.addresses.iter().map(IpNet::addr);
+        let wide = addresses.filter(|ip| !is_link_local(*ip));
+        wide.take(MAX_ADDRESSES).collect()
     }
 
     /// When [`Member::tick`] is due.
@@ -175,7 +183,9 @@ impl Member {
     /// Whether it is the holder, and neither has just become it nor is about to be it no more: then
     /// claims of another one are part of a handover.
     pub(super) fn is_settled(&self, now: Instant) -> bool {
-        self.held_since.is_some_and(|since| now >= since + SETTLING) && !self.election.is_yielding()
+        self.held_since.is_some_and(|since| now >= since + SETTLING)
+            && self.election.role() == Role::Active
+            && !self.election.is_yielding()
     }
 
     /// A neighbour claims one of the addresses that stand here: the others must not believe it

@@ -21,6 +21,7 @@ use super::peer::session::Session;
 use super::peer::watch::Watch;
 use super::plan::MeshPlan;
 use super::status::PeerStatus;
+use super::vrrp::Discard;
 use crate::control::clock::rfc3339;
 use crate::control::random::SplitMix;
 use crate::metrics::{PeerFigures, Tally};
@@ -47,7 +48,7 @@ pub(super) enum News {
     Lost(IpAddr, Vec<(GroupId, IpAddr)>, &'static str),
     /// A switch that was gone is there again.
     Found(IpAddr),
-    /// Whether a switch's policy differs from this one's, when that has changed.
+    /// Whether a switch has another policy, from now on.
     Policy(IpAddr, bool),
 }
 
@@ -93,8 +94,8 @@ struct Link {
     heard: Option<Instant>,
     version: Option<String>,
     state: Option<State>,
-    /// Whether its policy is known to differ.
-    differs: bool,
+    /// Whether it was told of that its policy is another one.
+    differed: bool,
     since: std::time::SystemTime,
     losses: u64,
     why: Option<String>,
@@ -406,6 +407,10 @@ impl Mesh {
                 link.map_or(0, |link| link.pending.len())
             };
             let Some((stream, peer)) = door.accept(pending) else {
+                let strangers = door.strangers();
+                if strangers > 0 {
+                    self.dropped.add("stranger", strangers);
+                }
                 return;
             };
             let link = links
@@ -527,7 +532,9 @@ impl Mesh {
             let link = &mut self.links[at];
             let peer = link.peer;
             match message {
-                Message::State(state) => {
+                Message::State(mut state) => {
+                    self.pass_over_others(&mut state);
+                    let link = &mut self.links[at];
                     let sights = state.groups.iter().map(|member| {
                         News::Sight(member.state.group, member.source, sight(&member.state))
                     });
@@ -546,6 +553,21 @@ impl Mesh {
         let link = &mut self.links[at];
         if link.echo.as_mut().is_some_and(Echo::is_answered) {
             link.watch.answered(now);
+        }
+    }
+
+    /// A group that has the same number by mistake is none of this switch's business.
+    fn pass_over_others(&mut self, state: &mut State) {
+        let own = &self.own.groups;
+        let before = state.groups.len();
+        state.groups.retain(|theirs| {
+            let ours = own
+                .iter()
+                .find(|ours| ours.state.group == theirs.state.group);
+            ours.is_none_or(|ours| theirs.fits(ours))
+        });
+        if state.groups.len() < before {
+            self.dropped.add(Discard::Addresses.word(), 1);
         }
     }
 
@@ -605,8 +627,8 @@ impl Mesh {
 
     fn compare_policies(&mut self) {
         for link in &mut self.links {
-            let differs = link.differs(&self.own.digest).unwrap_or(link.differs);
-            if std::mem::replace(&mut link.differs, differs) != differs {
+            let differs = link.differs(&self.own.digest).unwrap_or(link.differed);
+            if std::mem::replace(&mut link.differed, differs) != differs {
                 self.news.push(News::Policy(link.peer, differs));
             }
         }
@@ -619,7 +641,9 @@ impl Mesh {
         {
             echo.ask();
         }
-        if link.is_alive && link.watch.is_dead(now) {
+        // Asked of those that have left, too: what is not judged stays due for ever.
+        let is_dead = link.watch.is_dead(now);
+        if is_dead && link.is_alive {
             let why = if link.session.is_some() {
                 "silent"
             } else {
@@ -680,7 +704,7 @@ impl Link {
             heard: None,
             version: None,
             state: None,
-            differs: false,
+            differed: false,
             since: std::time::SystemTime::now(),
             losses: 0,
             why: None,

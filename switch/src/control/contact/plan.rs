@@ -24,6 +24,8 @@ pub struct Plan {
     pub drain: Duration,
     /// For so long a backend may look different from two switches that check it.
     pub doubt: Duration,
+    /// Whether there are pools, without a backend of which clients are not served.
+    pub has_pools: bool,
 }
 
 /// One group's addresses of one family.
@@ -86,10 +88,7 @@ impl Plan {
         for contact in &policy.contacts {
             match contact.announce {
                 Announce::Vrrp => groups.extend(GroupPlan::of(contact)),
-                Announce::Bgp => routed.push(RoutedPlan {
-                    device: contact.interface.clone(),
-                    addresses: contact.addresses.iter().map(IpNet::addr).collect(),
-                }),
+                Announce::Bgp => RoutedPlan::add(&mut routed, contact),
             }
         }
         Self {
@@ -99,6 +98,7 @@ impl Plan {
             digest: policy.shared_digest.clone(),
             drain: policy.process.drain,
             doubt: doubt(policy),
+            has_pools: !policy.pools.is_empty(),
         }
     }
 
@@ -181,6 +181,23 @@ impl GroupPlan {
             ..other.clone()
         };
         plain == *self && self.unicast.is_empty() == other.unicast.is_empty()
+    }
+}
+
+impl RoutedPlan {
+    /// Contacts may share a device.
+    fn add(plans: &mut Vec<Self>, contact: &Contact) {
+        let addresses = contact.addresses.iter().map(IpNet::addr);
+        let known = plans
+            .iter_mut()
+            .find(|plan| plan.device == contact.interface);
+        match known {
+            Some(plan) => plan.addresses.extend(addresses),
+            None => plans.push(Self {
+                device: contact.interface.clone(),
+                addresses: addresses.collect(),
+            }),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::sysctl;
 use crate::control::contact::group::Family;
 use crate::sys::tun::Tun;
 
-/// A network device that lives as long as this.
+/// A network device that lives as long as this, and as those that share it.
 #[derive(Debug)]
 pub struct AddressDevice {
     /// The kernel's number for it.
@@ -27,7 +27,20 @@ impl AddressDevice {
     /// There is one of that name (`ResourceBusy`), or this process lacks `CAP_NET_ADMIN` or may not
     /// open `/dev/net/tun`.
     pub fn create(host: &Host, name: &str) -> io::Result<Self> {
-        let device = Tun::create(name).map_err(|error| explained(name, &error))?;
+        Self::of(host, name, Tun::create(name))
+    }
+
+    /// That of the process which this one takes over from, with its addresses; a new one where that
+    /// process has none of the name.
+    ///
+    /// # Errors
+    /// What has that name is no such device (`InvalidInput`); else as for [`Self::create`].
+    pub fn take_over(host: &Host, name: &str) -> io::Result<Self> {
+        Self::of(host, name, Tun::share(name))
+    }
+
+    fn of(host: &Host, name: &str, device: io::Result<Tun>) -> io::Result<Self> {
+        let device = device.map_err(|error| explained(name, &error))?;
         let link = host.link(name)?;
         let index = link
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
@@ -74,7 +87,15 @@ fn explained(name: &str, error: &io::Error) -> io::Error {
         io::ErrorKind::PermissionDenied => "this process lacks the capability CAP_NET_ADMIN, or \
                                             may not open /dev/net/tun"
             .to_owned(),
-        io::ErrorKind::ResourceBusy => "there is an interface of that name already".to_owned(),
+        io::ErrorKind::ResourceBusy => "there is an interface of that name already, which another \
+                                        process may own: end that one, or name another \
+                                        `interface`"
+            .to_owned(),
+        io::ErrorKind::InvalidInput => {
+            "there is an interface of that name that is no switch's, or \
+                                        it is no name for one: name another `interface`"
+                .to_owned()
+        }
         _ => error.to_string(),
     };
     io::Error::new(error.kind(), format!("the device {name}: {why}"))

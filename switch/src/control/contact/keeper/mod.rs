@@ -31,6 +31,8 @@ use super::status::Board;
 use super::{Setup, Traffic};
 use crate::metrics::{Hub, LoopDelay, Tally};
 
+/// Whatever is due: a thread of this priority must not keep a processor for itself.
+const LEAST_SLEEP: Duration = Duration::from_micros(100);
 /// How often the own health is looked at.
 const CHECKUP: Duration = Duration::from_millis(100);
 /// How often figures are told when nothing happens.
@@ -64,6 +66,8 @@ pub(super) struct Keeper {
     guardian: Guardian,
     charged: Charge,
     physician: Physician,
+    /// Judges as to the routed addresses.
+    route_physician: Physician,
     commands: CommandInbox,
     orders: Inbox,
     board: Arc<Board>,
@@ -129,6 +133,7 @@ impl Keeper {
             ghosts: Ghosts::default(),
             charged: Charge::default(),
             physician: Physician::new(setup.plan.doubt),
+            route_physician: Physician::new(setup.plan.doubt),
             plan: setup.plan,
             traffic: setup.traffic,
             commands,
@@ -149,12 +154,14 @@ impl Keeper {
             conflict_told: None,
         };
         for plan in keeper.plan.groups.clone() {
-            let place = Place::open(&keeper.host, &plan, setup.succeeds)?;
+            let place = Place::open(&keeper.host, &plan, setup.takes_over)?;
             keeper.attach_relay(&place);
             keeper.members.push(Member::new(plan, place, now));
         }
         for plan in keeper.plan.routed.clone() {
-            keeper.routed.push(Routed::open(&keeper.host, plan)?);
+            keeper
+                .routed
+                .push(Routed::open(&keeper.host, plan, setup.takes_over)?);
         }
         Ok(keeper)
     }
@@ -164,7 +171,7 @@ impl Keeper {
         let mut now = Instant::now();
         loop {
             // What was due before the last turn has been done in it.
-            let due = self.deadline().max(now);
+            let due = self.deadline().max(now + LEAST_SLEEP);
             self.sleep(due);
             now = Instant::now();
             let late = now.saturating_duration_since(due);

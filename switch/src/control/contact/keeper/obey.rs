@@ -59,6 +59,12 @@ impl Keeper {
                 clear_leftovers(&self.host, member);
             }
         }
+        self.routed_yielded = inheritance.routes_yielded;
+        for routed in &mut self.routed {
+            if inheritance.announced.contains(&routed.plan.device) {
+                routed.inherit(&self.host);
+            }
+        }
         // Who joins is judged like who is a member already.
         self.check_up(now);
     }
@@ -88,6 +94,7 @@ impl Keeper {
             );
         }
         self.physician.set_doubt(plan.doubt);
+        self.route_physician.set_doubt(plan.doubt);
         let moved = plan.mesh != self.plan.mesh;
         let before = std::mem::replace(&mut self.plan, plan);
         self.plan.routed = before.routed;
@@ -139,7 +146,7 @@ impl Keeper {
     fn leave(&mut self, reply: Sender<()>, now: Instant) {
         let mut earliest = now;
         for routed in self.routed.iter_mut().filter(|routed| routed.is_announced) {
-            routed.withdraw(&self.host);
+            routed.withdraw(&self.host, "this switch ends");
             earliest = now + WITHDRAWAL;
         }
         if matches!(self.phase, Phase::Serves) {
@@ -165,7 +172,10 @@ impl Keeper {
     }
 
     fn bequeath(&mut self) -> Inheritance {
+        let announced = self.routed.iter().filter(|routed| routed.is_announced);
         let mut inheritance = Inheritance {
+            announced: announced.map(|routed| routed.plan.device.clone()).collect(),
+            routes_yielded: self.routed_yielded,
             relays: self
                 .relaying
                 .iter()

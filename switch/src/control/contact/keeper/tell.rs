@@ -6,7 +6,6 @@ use std::time::Instant;
 use ipnet::IpNet;
 
 use super::{Keeper, Phase, REOPEN, TELL};
-use crate::control::contact::election::Fitness;
 use crate::control::contact::fitness::Signs;
 use crate::control::contact::group::{GroupId, Role};
 use crate::control::contact::host::{Charge, Held};
@@ -30,6 +29,7 @@ impl Keeper {
                     priority: member.election.priority(),
                 },
                 source: member.place.as_ref()?.own,
+                addresses: member.told_addresses(),
             })
         });
         State {
@@ -70,13 +70,18 @@ impl Keeper {
             member.election.start(now);
         }
         signs.link = true;
-        let (fitness, _) = self.physician.judge(&signs, now);
-        self.route(fitness);
+        if self.mesh.is_none() {
+            // Nobody tells: others that are routed to may well reach what this one does not.
+            signs.peers_see = u32::from(self.plan.has_pools);
+        }
+        let (_, fault) = self.route_physician.judge(&signs, now);
+        self.route(fault.or(self.routed_yielded.then_some("the operator gave it up")));
         self.share(now);
     }
 
-    fn route(&mut self, fitness: Fitness) {
-        let wanted = fitness == Fitness::Fit && !self.routed_yielded;
+    /// Routes are there, or why they are not to be.
+    fn route(&mut self, fault: Option<&'static str>) {
+        let wanted = fault.is_none();
         let mut events = Vec::new();
         for routed in self
             .routed
@@ -90,9 +95,10 @@ impl Keeper {
                 .map(IpAddr::to_string)
                 .collect();
             let addresses = addresses.join(", ");
-            if !wanted {
-                routed.withdraw(&self.host);
-                events.push(("withdrawn", format!("{addresses}: the route is withdrawn")));
+            if let Some(why) = fault {
+                routed.withdraw(&self.host, why);
+                let text = format!("{addresses}: the route is withdrawn: {why}");
+                events.push(("withdrawn", text));
                 continue;
             }
             match routed.announce(&self.host) {
@@ -101,6 +107,7 @@ impl Keeper {
             }
         }
         for (event, text) in events {
+            self.changed = true;
             tracing::info!("{text}");
             self.note(event, None, text);
         }
@@ -225,7 +232,7 @@ impl Keeper {
             addresses.push(member.figures(relayed));
         }
         for routed in &self.routed {
-            contacts.push(routed.status());
+            contacts.push(routed.status(self.routed_yielded));
             addresses.push(routed.figures());
         }
         let peers = self.mesh.as_ref().map(|mesh| mesh.status(now));

@@ -26,6 +26,7 @@ pub struct Door {
     /// Given up for a moment when there are no descriptors left: a connection that nobody can
     /// accept would wake the loop forever.
     spare: Option<OwnedFd>,
+    strangers: u64,
 }
 
 impl Door {
@@ -47,6 +48,7 @@ impl Door {
             listeners,
             peers: vec![],
             spare: None,
+            strangers: 0,
         };
         door.set_peers(peers);
         door.keep_spare();
@@ -73,7 +75,10 @@ impl Door {
                     Ok((stream, peer)) if self.lets_in(&stream, peer, &pending) => {
                         return Some((stream, peer));
                     }
-                    Ok((stream, _)) => show_out(&stream),
+                    Ok((stream, peer)) => {
+                        self.strangers += u64::from(!self.knows(peer));
+                        show_out(&stream);
+                    }
                     Err(error) => match Errno::from_io_error(&error) {
                         Some(Errno::AGAIN) => break,
                         Some(Errno::MFILE | Errno::NFILE) if self.turn_away(index) => {}
@@ -87,6 +92,15 @@ impl Door {
         None
     }
 
+    /// How many that are no peers were shown out since the last time.
+    pub fn strangers(&mut self) -> u64 {
+        std::mem::take(&mut self.strangers)
+    }
+
+    fn knows(&self, peer: SocketAddr) -> bool {
+        self.peers.contains(&peer.ip().to_canonical())
+    }
+
     fn lets_in(
         &self,
         stream: &TcpStream,
@@ -95,9 +109,7 @@ impl Door {
     ) -> bool {
         let ip = peer.ip().to_canonical();
         let waits = |own: SocketAddr| !initiates(own.ip(), ip);
-        self.peers.contains(&ip)
-            && pending(ip) < MAX_PENDING
-            && stream.local_addr().is_ok_and(waits)
+        self.knows(peer) && pending(ip) < MAX_PENDING && stream.local_addr().is_ok_and(waits)
     }
 
     /// Whether a connection was accepted and closed with the spare descriptor.

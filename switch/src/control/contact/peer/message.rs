@@ -8,6 +8,8 @@ use crate::control::contact::group::{GroupId, Role};
 
 /// Groups that one switch may be a member of.
 pub const MAX_GROUPS: usize = 64;
+/// Addresses of a group that are told: enough to know it from another one.
+pub const MAX_ADDRESSES: usize = 8;
 /// Bytes of an encoded message at most.
 pub const MAX_MESSAGE: usize = 60_000;
 /// Keys of one [`Message::TicketKeys`] at most.
@@ -193,20 +195,38 @@ impl State {
         if self.groups.len() > MAX_GROUPS {
             return Err("there are too many groups");
         }
-        self.groups
-            .iter()
-            .try_for_each(|state| check_group(state.state.group))
+        self.groups.iter().try_for_each(MemberState::check)
     }
 }
 
 /// How a switch stands to a group, and by which address the others know it there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     /// How it stands.
     #[serde(flatten)]
     pub state: GroupState,
     /// From which it sends adverts.
     pub source: std::net::IpAddr,
+    /// The group's first addresses, [`MAX_ADDRESSES`] at most, without link-local ones, which many
+    /// groups may have; empty: it does not tell.
+    #[serde(default)]
+    pub addresses: Vec<std::net::IpAddr>,
+}
+
+impl MemberState {
+    /// Whether the group can be the same as another switch's: while a policy is being brought to all
+    /// switches, some of the addresses may differ.
+    pub fn fits(&self, other: &Self) -> bool {
+        let untold = self.addresses.is_empty() || other.addresses.is_empty();
+        untold || self.addresses.iter().any(|ip| other.addresses.contains(ip))
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.addresses.len() > MAX_ADDRESSES {
+            return Err("a group has too many addresses");
+        }
+        check_group(self.state.group)
+    }
 }
 
 /// How a switch stands to a group.

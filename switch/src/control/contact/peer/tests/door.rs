@@ -48,6 +48,7 @@ fn strangers_are_closed_at_once_and_do_not_keep_a_peer_out() {
     let (_stream, from) = let_in(&mut door);
     assert_eq!(from, peer.local_addr().unwrap());
     assert!(strangers.iter_mut().all(is_closed));
+    assert_eq!((door.strangers(), door.strangers()), (10, 0));
     door.set_peers(&[stranger]);
     let mut before = knock(LOW, address);
     assert!(door.accept(|_| 0).is_none());

@@ -24,8 +24,13 @@ fn state() -> impl Strategy<Value = Message> {
         role,
         priority,
     });
-    let group = (state, any::<std::net::IpAddr>())
-        .prop_map(|(state, source)| MemberState { state, source });
+    let addresses = vec(any::<std::net::IpAddr>(), 0..=MAX_ADDRESSES);
+    let group = (state, any::<std::net::IpAddr>(), addresses);
+    let group = group.prop_map(|(state, source, addresses)| MemberState {
+        state,
+        source,
+        addresses,
+    });
     let groups = vec(group, 0..=MAX_GROUPS);
     (string(), any::<u32>(), groups).prop_map(|(digest, pools_up, groups)| {
         Message::State(State {
@@ -148,6 +153,7 @@ fn a_type_of_a_later_version_is_unknown_and_its_fields_are_ignored() {
 #[test]
 fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
     let state = MemberState {
+        addresses: vec![],
         source: [192, 0, 2, 1].into(),
         state: GroupState {
             group: group(),
@@ -169,7 +175,16 @@ fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
             digest: String::new(),
             sequence: 7,
             pools_up: 0,
-            groups: vec![state; MAX_GROUPS + 1],
+            groups: vec![state.clone(); MAX_GROUPS + 1],
+        }),
+        Message::State(State {
+            digest: String::new(),
+            sequence: 7,
+            pools_up: 0,
+            groups: vec![MemberState {
+                addresses: vec![[192, 0, 2, 2].into(); MAX_ADDRESSES + 1],
+                ..state
+            }],
         }),
         Message::State(State {
             digest: long(),
@@ -204,4 +219,21 @@ fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
     assert_eq!(got, Err("a message is too long"));
     let spaces = [&vec![b' '; MAX_MESSAGE][..], b"{}"].concat();
     assert_eq!(Message::decode(&spaces), Err("a message is too long"));
+}
+
+#[test]
+fn a_group_without_a_common_address_is_another_one() {
+    let of = |last: &[u8]| MemberState {
+        state: GroupState {
+            group: group(),
+            role: Role::Active,
+            priority: 1,
+        },
+        source: [192, 0, 2, 1].into(),
+        addresses: last.iter().map(|last| [192, 0, 2, *last].into()).collect(),
+    };
+    assert!(of(&[10, 11]).fits(&of(&[11, 12])), "one is being added");
+    assert!(!of(&[10, 11]).fits(&of(&[12])));
+    assert!(of(&[]).fits(&of(&[12])), "an older version does not tell");
+    assert!(of(&[12]).fits(&of(&[])));
 }

@@ -7,6 +7,7 @@ use crate::control::contact::group::Role;
 /// One of each kind that is heard.
 fn all_kinds() -> Vec<Message> {
     let state = MemberState {
+        addresses: vec![],
         source: [192, 0, 2, 1].into(),
         state: GroupState {
             group: group(),
