@@ -21,8 +21,6 @@ use super::{Attempt, Host, Outcome, Record};
 pub const EVERY: Duration = Duration::from_millis(1);
 /// The time that an attempt has.
 pub const LIMIT: Duration = Duration::from_millis(150);
-/// The same of a patient one.
-const PATIENT_LIMIT: Duration = Duration::from_millis(950);
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab.example\r\nConnection: close\r\n\r\n";
 /// An answer is never that long; what is longer has failed.
@@ -45,46 +43,21 @@ struct Shared {
 impl Prober {
     /// Begins to ask `target` from this host.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
-        Self::start_with(host, target, Pace::EAGER)
-    }
-
-    /// The same for a busy machine, where it counts whether clients are served and not how fast: ten
-    /// times less often, with almost a second for each attempt. A segment that was lost would be sent
-    /// again only after that.
-    pub fn start_patiently(host: &Host, target: SocketAddr) -> Self {
-        let pace = Pace {
-            every: EVERY * 10,
-            limit: PATIENT_LIMIT,
-            ..Pace::EAGER
-        };
-        Self::start_with(host, target, pace)
-    }
-
-    /// The same as [`Prober::start`], and an attempt has that much time in place of [`LIMIT`].
-    pub fn with_limit(host: &Host, target: SocketAddr, limit: Duration) -> Self {
-        let pace = Pace {
-            limit,
-            ..Pace::EAGER
-        };
-        Self::start_with(host, target, pace)
+        Self::with(host, target, LIMIT, usize::MAX)
     }
 
     /// The same where only failures count, and the machine may be too busy to serve a connection each
-    /// millisecond: an attempt has that much time, and none begins while so many go on.
+    /// millisecond: an attempt has that much time in place of [`LIMIT`], and none begins while so
+    /// many go on.
     pub fn start_gently(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
-        let pace = Pace {
-            limit,
-            most,
-            ..Pace::EAGER
-        };
-        Self::start_with(host, target, pace)
+        Self::with(host, target, limit, most)
     }
 
-    fn start_with(host: &Host, target: SocketAddr, pace: Pace) -> Self {
+    fn with(host: &Host, target: SocketAddr, limit: Duration, most: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = host.spawn({
             let shared = Arc::clone(&shared);
-            move || Work::new(target, pace, &shared).run()
+            move || Work::new(target, limit, most, &shared).run()
         });
         Self {
             shared,
@@ -123,28 +96,12 @@ impl Drop for Prober {
     }
 }
 
-/// How eagerly it asks.
-#[derive(Clone, Copy)]
-struct Pace {
-    every: Duration,
-    /// For each attempt.
-    limit: Duration,
-    /// Attempts that go on at once.
-    most: usize,
-}
-
-impl Pace {
-    const EAGER: Self = Self {
-        every: EVERY,
-        limit: LIMIT,
-        most: usize::MAX,
-    };
-}
-
 /// What its thread works with.
 struct Work<'a> {
     target: SocketAddr,
-    pace: Pace,
+    limit: Duration,
+    /// Attempts that go on at once.
+    most: usize,
     shared: &'a Shared,
     flights: Vec<Flight>,
 }
@@ -161,10 +118,11 @@ struct Flight {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: SocketAddr, pace: Pace, shared: &'a Shared) -> Self {
+    fn new(target: SocketAddr, limit: Duration, most: usize, shared: &'a Shared) -> Self {
         Self {
             target,
-            pace,
+            limit,
+            most,
             shared,
             flights: Vec::new(),
         }
@@ -180,14 +138,14 @@ impl<'a> Work<'a> {
             }
             let now = Instant::now();
             if !stop && now >= next {
-                if self.under_way() < self.pace.most {
+                if self.under_way() < self.most {
                     self.launch();
                 }
                 // What this thread missed while it did not run is not made up for.
-                next = (next + self.pace.every).max(now);
+                next = (next + EVERY).max(now);
             }
             if stop {
-                next = Instant::now() + self.pace.every;
+                next = Instant::now() + EVERY;
             }
             self.wait(next);
             self.expire();
@@ -251,7 +209,7 @@ impl<'a> Work<'a> {
     fn expire(&mut self) {
         let mut late = Vec::new();
         self.flights.retain(|flight| {
-            let over = flight.started.elapsed() >= self.pace.limit;
+            let over = flight.started.elapsed() >= self.limit;
             if over && !flight.told {
                 late.push(flight.started);
             }

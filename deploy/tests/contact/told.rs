@@ -99,7 +99,7 @@ fn policies_that_differ_are_told_and_so_is_that_they_are_the_same_again() {
     for switch in [&a, &b] {
         says(switch, "same");
         wait_until("an event tells of it", || {
-            events(switch, "policy-fits").len() == 1
+            events(switch, "policy-same").len() == 1
         });
     }
 }

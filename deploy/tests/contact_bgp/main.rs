@@ -11,6 +11,8 @@ use pointsman_deploy::lab::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+/// For an attempt: a segment that was lost would be sent again only after a second.
+const LIMIT: Duration = Duration::from_millis(950);
 /// Attempts that may fail when a way goes though both switches live: one that is on its way, for the
 /// router hashes it anew.
 const ON_THEIR_WAY: usize = 1;
@@ -174,7 +176,7 @@ fn during(lab: &RoutedLab, work: impl FnOnce()) -> Record {
 }
 
 fn started(lab: &RoutedLab) -> Prober {
-    let prober = Prober::start_patiently(&lab.client, lab.target());
+    let prober = Prober::start_gently(&lab.client, lab.target(), LIMIT, 1);
     wait_until("some answers", || {
         let record = prober.record();
         record.attempts.len() - record.failed() >= 20

@@ -7,6 +7,8 @@ use pointsman_deploy::lab::{KeepAlive, Outcome, Prober, Switch, wait_until};
 
 use crate::stage::{Stage, group, metric, peer, target};
 
+/// For an attempt: a segment that was lost would be sent again only after a second.
+const LIMIT: Duration = Duration::from_millis(950);
 /// What a process may grow by: what came before its first connections is not in its figures.
 const MEMORY: u64 = 24 << 20;
 
@@ -35,7 +37,7 @@ struct Figures {
 impl<'a> Calm<'a> {
     /// From now on.
     pub fn begin(stage: &'a Stage, a: &'a Switch, b: &'a Switch) -> Self {
-        let prober = Prober::start_patiently(&stage.client, target());
+        let prober = Prober::start_gently(&stage.client, target(), LIMIT, 1);
         let kept = KeepAlive::start(&stage.client, target(), 2, Duration::from_millis(20));
         wait_until("clients are served", || {
             kept.kept().requests > 5 && prober.record().answered_by().len() == 1

@@ -54,7 +54,7 @@ fn wrong_adverts_are_dropped_and_counted() {
     calm.assert("wrong adverts");
     for switch in [&a, &b] {
         for reason in ["ttl", "checksum", "addresses", "length", "source"] {
-            assert!(dropped(switch, reason) >= 20.0, "{reason}");
+            wait_for_dropped(switch, reason, 20.0);
         }
     }
     stage.third.enter(|| {
@@ -100,7 +100,7 @@ fn wrong_adverts_to_all_are_dropped_and_counted() {
     calm.assert("wrong adverts");
     for switch in [&a, &b] {
         for reason in ["ttl", "checksum", "addresses", "length"] {
-            assert!(dropped(switch, reason) >= 20.0, "{reason}");
+            wait_for_dropped(switch, reason, 20.0);
         }
     }
     stage.third.enter(|| {
@@ -153,7 +153,7 @@ fn floods_at_the_port_of_the_sessions_hold_nothing_up() {
     calm.assert("a flood of datagrams");
     for switch in [&a, &b] {
         for reason in ["stranger", "malformed"] {
-            assert!(dropped(switch, reason) >= 1.0, "{reason}");
+            wait_for_dropped(switch, reason, 1.0);
         }
     }
     stage.third.enter(|| {
@@ -165,7 +165,7 @@ fn floods_at_the_port_of_the_sessions_hold_nothing_up() {
     });
     calm.assert("a flood of connections");
     for switch in [&a, &b] {
-        assert!(dropped(switch, "unauthentic") >= 1.0);
+        wait_for_dropped(switch, "unauthentic", 1.0);
     }
     slow_handshakes(&stage.third);
     calm.end("handshakes that never end");
@@ -213,7 +213,7 @@ fn nobody_else_can_end_a_session_or_speak_in_it() {
     });
     calm.assert("heartbeats that were sent again");
     for switch in [&a, &b] {
-        assert!(dropped(switch, "replayed") >= 100.0);
+        wait_for_dropped(switch, "replayed", 100.0);
     }
 
     let (from, to, _) = session.iter().find_map(|frame| unpacked(frame)).unwrap();
@@ -288,7 +288,7 @@ fn a_switch_that_does_not_belong_moves_no_address() {
     });
     std::thread::sleep(Duration::from_secs(1));
     calm.assert("a switch with another address in the same group");
-    assert!(dropped(&a, "addresses") >= 1.0);
+    wait_for_dropped(&a, "addresses", 1.0);
     third.signal(Signal::KILL);
     third.kill();
     calm.end("its death");
@@ -302,10 +302,13 @@ fn with_absent_peers(stage: &Stage) -> Policy {
     }
 }
 
-/// What a switch did not believe, by reason.
-fn dropped(switch: &Switch, reason: &str) -> f64 {
+/// Waits until a switch tells that it did not believe so many things for this reason.
+#[track_caller]
+fn wait_for_dropped(switch: &Switch, reason: &str, least: f64) {
     let label = format!("reason=\"{reason}\"");
-    metric(switch, "pointsman_contact_dropped_total", &label)
+    wait_until(&format!("{least} were dropped for {reason}"), || {
+        metric(switch, "pointsman_contact_dropped_total", &label) >= least
+    });
 }
 
 /// From one of the host's own addresses.

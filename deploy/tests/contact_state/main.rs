@@ -15,6 +15,8 @@ use rustix::process::Signal;
 use client::{Session, ask, certificate};
 use stage::{Policy, Stage, group, metric, peer, target, wait_for_role};
 
+/// For an attempt: a segment that was lost would be sent again only after a second.
+const LIMIT: Duration = Duration::from_millis(950);
 /// Checks by which a switch notices a backend's end within half a second; what may be doubted is over
 /// within a second and a half.
 const CHECKED: &str =
@@ -164,7 +166,7 @@ fn a_process_that_was_stopped_and_goes_on_is_no_second_holder() {
         return;
     };
     let (a, b) = stage.pair(&stage.policy());
-    let prober = Prober::start_patiently(&stage.client, target());
+    let prober = Prober::start_gently(&stage.client, target(), LIMIT, 1);
     wait_until("clients are served", || prober.record().attempts.len() > 20);
     for _ in 0..3 {
         a.signal(Signal::STOP);

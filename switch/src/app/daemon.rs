@@ -49,14 +49,14 @@ pub struct Options {
 /// What another process, or the service manager, has left to this one.
 #[derive(Debug, Default)]
 pub struct Inheritance {
-    /// Whether the other process is a switch, which still serves.
-    pub takes_over: bool,
     /// Listening sockets.
     pub sockets: Vec<Inherited>,
     /// The admin interface's socket, where it is known to be that.
     pub admin: Option<Inherited>,
     /// What is known of the backends.
     pub known: Known,
+    /// Whether a process serves until this one begins.
+    pub is_succession: bool,
 }
 
 /// How a switch ends, and the time that it may take.
@@ -153,7 +153,7 @@ impl Daemon {
         );
         let readiness = Arc::new(Readiness::new());
         let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
-        let contacts = open_contacts(&policy, traffic, &hub, inheritance.takes_over)?;
+        let contacts = open_contacts(&policy, traffic, &hub, inheritance.is_succession)?;
         let setup = Setup {
             state,
             source,
@@ -345,7 +345,7 @@ fn open_contacts(
     policy: &Policy,
     traffic: OwnTraffic,
     hub: &Arc<Hub>,
-    takes_over: bool,
+    succeeds: bool,
 ) -> Result<Option<Arc<Contacts>>, StartError> {
     let plan = Plan::of(policy);
     if plan.is_empty() {
@@ -355,7 +355,7 @@ fn open_contacts(
         plan,
         traffic: Arc::new(traffic),
         hub: hub.clone(),
-        takes_over,
+        succeeds,
     };
     let contacts = Contacts::start(setup).map_err(StartError::System)?;
     Ok(Some(Arc::new(contacts)))

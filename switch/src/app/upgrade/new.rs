@@ -41,10 +41,10 @@ impl Predecessor {
         };
         let sockets = offer.sockets.into_iter().zip(descriptors);
         let inheritance = Inheritance {
-            takes_over: true,
             sockets: sockets.filter_map(|(what, fd)| taken(what, fd)).collect(),
             admin,
             known: offer.known,
+            is_succession: true,
         };
         Ok(Some((Self(channel), inheritance)))
     }

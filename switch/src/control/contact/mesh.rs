@@ -1,5 +1,8 @@
 //! The other switches: a session and heartbeats with each, and who of them is alive.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -48,7 +51,7 @@ pub(super) enum News {
     Lost(IpAddr, Vec<(GroupId, IpAddr)>, &'static str),
     /// A switch that was gone is there again.
     Found(IpAddr),
-    /// Whether a switch has another policy, from now on.
+    /// Whether a switch's policy differs from this one's, when that has changed.
     Policy(IpAddr, bool),
 }
 
@@ -94,8 +97,8 @@ struct Link {
     heard: Option<Instant>,
     version: Option<String>,
     state: Option<State>,
-    /// Whether it was told of that its policy is another one.
-    differed: bool,
+    /// Whether its policy is known to differ.
+    differs: bool,
     since: std::time::SystemTime,
     losses: u64,
     why: Option<String>,
@@ -161,11 +164,13 @@ impl Mesh {
         let mut due = self.beat_at.min(self.tell_at).min(self.search_at);
         for link in &self.links {
             let sessions = link.session.iter().chain(&link.pending);
-            let times = sessions
+            let silence = [link.watch.deadline(), link.watch.asks_at()];
+            // Whoever is lost is judged no more before it is heard again.
+            let silence = silence.into_iter().flatten().filter(|_| link.is_alive);
+            due = sessions
                 .filter_map(Session::deadline)
-                .chain(link.watch.deadline())
-                .chain(link.watch.asks_at());
-            due = times.fold(due, Instant::min);
+                .chain(silence)
+                .fold(due, Instant::min);
             if link.session.is_none() && initiates(link.own, link.peer) {
                 due = due.min(link.retry_at);
             }
@@ -627,8 +632,8 @@ impl Mesh {
 
     fn compare_policies(&mut self) {
         for link in &mut self.links {
-            let differs = link.differs(&self.own.digest).unwrap_or(link.differed);
-            if std::mem::replace(&mut link.differed, differs) != differs {
+            let differs = link.differs(&self.own.digest).unwrap_or(link.differs);
+            if std::mem::replace(&mut link.differs, differs) != differs {
                 self.news.push(News::Policy(link.peer, differs));
             }
         }
@@ -636,14 +641,15 @@ impl Mesh {
 
     fn judge(&mut self, at: usize, now: Instant) {
         let link = &mut self.links[at];
+        if !link.is_alive {
+            return;
+        }
         if link.watch.asks(now)
             && let Some(echo) = &mut link.echo
         {
             echo.ask();
         }
-        // Asked of those that have left, too: what is not judged stays due for ever.
-        let is_dead = link.watch.is_dead(now);
-        if is_dead && link.is_alive {
+        if link.watch.is_dead(now) {
             let why = if link.session.is_some() {
                 "silent"
             } else {
@@ -704,7 +710,7 @@ impl Link {
             heard: None,
             version: None,
             state: None,
-            differed: false,
+            differs: false,
             since: std::time::SystemTime::now(),
             losses: 0,
             why: None,

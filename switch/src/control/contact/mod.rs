@@ -73,19 +73,19 @@ pub trait Traffic: Send + Sync {
 pub struct Setup {
     /// What the policy asks for.
     pub plan: Plan,
-    /// Whether this process takes over from another one, which still serves.
-    pub takes_over: bool,
     /// The rest of this switch.
     pub traffic: Arc<dyn Traffic>,
     /// The metrics.
     pub hub: Arc<Hub>,
+    /// Another process serves, with which this one is to go on.
+    pub succeeds: bool,
 }
 
 impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Setup")
             .field("plan", &self.plan)
-            .field("takes_over", &self.takes_over)
+            .field("succeeds", &self.succeeds)
             .finish_non_exhaustive()
     }
 }

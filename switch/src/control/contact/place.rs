@@ -47,7 +47,7 @@ impl Place {
     ///
     /// # Errors
     /// What is missing, in words for the operator.
-    pub(super) fn open(host: &Host, plan: &GroupPlan, takes_over: bool) -> Result<Self, String> {
+    pub(super) fn open(host: &Host, plan: &GroupPlan, succeeds: bool) -> Result<Self, String> {
         let name = &plan.interface;
         let of = |what: &str, error: io::Error| format!("contact: {name}: {what}: {error}");
         let link = host
@@ -60,7 +60,7 @@ impl Place {
             .map_err(|error| of("VRRP", error))?;
         let virtual_mac = plan
             .virtual_mac
-            .then(|| virtual_mac(host, &link, plan.id, takes_over))
+            .then(|| virtual_mac(host, &link, plan.id, succeeds))
             .transpose()
             .map_err(|error| of("virtual_mac", error))?;
         let (index, mac) = match &virtual_mac {
@@ -315,8 +315,8 @@ impl Place {
     }
 }
 
-fn virtual_mac(host: &Host, link: &Link, id: GroupId, takes_over: bool) -> io::Result<VirtualMac> {
-    let adopted = match takes_over {
+fn virtual_mac(host: &Host, link: &Link, id: GroupId, succeeds: bool) -> io::Result<VirtualMac> {
+    let adopted = match succeeds {
         true => VirtualMac::adopt(host, link, id)?,
         false => None,
     };

@@ -34,8 +34,8 @@ impl Routed {
     ///
     /// # Errors
     /// What is missing, in words for the operator.
-    pub(super) fn open(host: &Host, plan: RoutedPlan, takes_over: bool) -> Result<Self, String> {
-        let device = match takes_over {
+    pub(super) fn open(host: &Host, plan: RoutedPlan, succeeds: bool) -> Result<Self, String> {
+        let device = match succeeds {
             true => AddressDevice::take_over(host, &plan.device),
             false => AddressDevice::create(host, &plan.device),
         };

@@ -40,7 +40,16 @@ impl Keeper {
                     tracing::info!("switch {peer} is alive");
                     self.changed = true;
                 }
-                News::Policy(peer, differs) => self.hear_policy(peer, differs),
+                News::Policy(peer, differs) => {
+                    let (event, text) = match differs {
+                        true => ("policy-differs", "runs another policy than this one"),
+                        false => ("policy-same", "runs the same policy as this one again"),
+                    };
+                    let text = format!("switch {peer} {text}");
+                    tracing::info!("{text}");
+                    self.changed = true;
+                    self.note(event, None, text);
+                }
                 News::Lost(peer, groups, why) => {
                     let text = format!("switch {peer} is gone: {why}");
                     tracing::warn!("{text}");
@@ -53,22 +62,6 @@ impl Keeper {
                     }
                 }
             }
-        }
-    }
-
-    fn hear_policy(&mut self, peer: IpAddr, differs: bool) {
-        self.changed = true;
-        if differs {
-            let text = format!(
-                "the policy of switch {peer} does not fit this one's: after a takeover clients \
-                 would be served otherwise"
-            );
-            tracing::warn!("{text}");
-            self.note("policy-differs", None, text);
-        } else {
-            let text = format!("the policy of switch {peer} fits this one's again");
-            tracing::info!("{text}");
-            self.note("policy-fits", None, text);
         }
     }
 

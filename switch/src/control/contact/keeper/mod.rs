@@ -154,14 +154,14 @@ impl Keeper {
             conflict_told: None,
         };
         for plan in keeper.plan.groups.clone() {
-            let place = Place::open(&keeper.host, &plan, setup.takes_over)?;
+            let place = Place::open(&keeper.host, &plan, setup.succeeds)?;
             keeper.attach_relay(&place);
             keeper.members.push(Member::new(plan, place, now));
         }
         for plan in keeper.plan.routed.clone() {
             keeper
                 .routed
-                .push(Routed::open(&keeper.host, plan, setup.takes_over)?);
+                .push(Routed::open(&keeper.host, plan, setup.succeeds)?);
         }
         Ok(keeper)
     }
