@@ -183,7 +183,9 @@ impl Member {
     /// Whether it is the holder, and neither has just become it nor is about to be it no more: then
     /// claims of another one are part of a handover.
     pub(super) fn is_settled(&self, now: Instant) -> bool {
-        self.held_since.is_some_and(|since| now >= since + SETTLING) && !self.election.is_yielding()
+        self.held_since.is_some_and(|since| now >= since + SETTLING)
+            && self.election.role() == Role::Active
+            && !self.election.is_yielding()
     }
 
     /// A neighbour claims one of the addresses that stand here: the others must not believe it

@@ -31,6 +31,8 @@ use super::status::Board;
 use super::{Setup, Traffic};
 use crate::metrics::{Hub, LoopDelay, Tally};
 
+/// Whatever is due: a thread of this priority must not keep a processor for itself.
+const LEAST_SLEEP: Duration = Duration::from_micros(100);
 /// How often the own health is looked at.
 const CHECKUP: Duration = Duration::from_millis(100);
 /// How often figures are told when nothing happens.
@@ -169,7 +171,7 @@ impl Keeper {
         let mut now = Instant::now();
         loop {
             // What was due before the last turn has been done in it.
-            let due = self.deadline().max(now);
+            let due = self.deadline().max(now + LEAST_SLEEP);
             self.sleep(due);
             now = Instant::now();
             let late = now.saturating_duration_since(due);
