@@ -33,7 +33,7 @@ impl Stage {
     pub fn new(test: &str, programs: &[&str], servers: u16) -> Option<Self> {
         static TURNS: [Mutex<()>; crate::AT_ONCE] = [const { Mutex::new(()) }; crate::AT_ONCE];
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let turn = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % crate::AT_ONCE];
+        let turn = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.len()];
         let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let lab = Lab::with(programs).map_err(|why| why.tell(test)).ok()?;
         let host = |name, last: u8| lab.host(name, &format!("10.77.0.{last}/24"), None);
