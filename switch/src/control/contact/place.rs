@@ -33,6 +33,9 @@ pub(super) struct Place {
     learned: HashMap<IpAddr, Checksum>,
 }
 
+/// The greatest index that an interface could have.
+const NO_LINK: u32 = i32::MAX as u32;
+
 /// An advert that was believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Heard {
@@ -50,6 +53,9 @@ impl Place {
     pub(super) fn open(host: &Host, plan: &GroupPlan, succeeds: bool) -> Result<Self, String> {
         let name = &plan.interface;
         let of = |what: &str, error: io::Error| format!("contact: {name}: {what}: {error}");
+        // Nothing has this index: what is wanted is whether it may be asked for.
+        host.remove_link(NO_LINK)
+            .map_err(|error| of("addresses", error))?;
         let link = host
             .link(name)
             .map_err(|error| of("the interface", error))?
