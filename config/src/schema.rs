@@ -97,6 +97,11 @@ fn of_kind(kind: &Kind) -> Map<String, Value> {
             "propertyNames": of_format(*name),
             "additionalProperties": of_format(*value),
         }),
+        Kind::Numbers { key, min, max } => json!({
+            "type": "object",
+            "propertyNames": of_format(*key),
+            "additionalProperties": { "type": "integer", "minimum": min, "maximum": max },
+        }),
         Kind::Many(item) => json!({ "type": "array", "items": of_kind(item) }),
         Kind::OneOrMany(item) => {
             let item = of_kind(item);

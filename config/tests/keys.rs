@@ -73,7 +73,7 @@ fn body(section: &Section, key: &Key, value: &str) -> String {
     let mut entries: Vec<_> = required
         .map(|other| format!("{} = {}", other.name, other.example))
         .collect();
-    let acts = ["pool", "redirect", "respond"].contains(&key.name);
+    let acts = ["pool", "split", "redirect", "respond"].contains(&key.name);
     if section.name == "route" && !acts {
         entries.push("pool = \"x\"".to_owned());
     }

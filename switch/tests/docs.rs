@@ -54,6 +54,7 @@ fn every_file_that_the_pages_name_is_there() {
         "SECURITY.md",
         "CHANGELOG.md",
         "docs/contact.md",
+        "docs/discovery.md",
     ];
     for page in pages {
         let text = fs::read_to_string(root().join(page)).unwrap();
@@ -117,7 +118,7 @@ fn every_policy_in_the_pages_is_right() {
         "a secret of the pages\n",
     )
     .unwrap();
-    for name in ["README.md", "docs/contact.md"] {
+    for name in ["README.md", "docs/contact.md", "docs/discovery.md"] {
         let page = fs::read_to_string(root().join(name)).unwrap();
         let blocks = policies(&page);
         assert!(!blocks.is_empty(), "{name}");

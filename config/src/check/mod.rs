@@ -7,6 +7,9 @@ mod overlap;
 mod pools;
 mod references;
 mod routes;
+mod sticky;
+
+pub(crate) use pools::check_twins;
 
 use crate::decode::Decoded;
 use crate::diagnostics::Diagnostics;
@@ -19,4 +22,5 @@ pub(crate) fn check(decoded: &mut Decoded, d: &mut Diagnostics) {
     pools::check_pools(decoded, d);
     routes::check_routes(decoded, d);
     contacts::check_contacts(decoded, d);
+    sticky::fill_in_keys(decoded);
 }

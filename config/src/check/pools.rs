@@ -2,22 +2,30 @@ use std::collections::HashMap;
 
 use crate::decode::{Decoded, Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
-use crate::policy::Pool;
+use crate::policy::{Backend, Pool};
+use crate::source::Place;
 
 /// Looks at what the backends of one pool have to do with each other.
 pub(super) fn check_pools(decoded: &Decoded, d: &mut Diagnostics) {
     for pool in &decoded.pools {
-        check_twins(pool, d);
+        let title = format!("the pool `{}`", pool.item.name);
+        check_twins(&title, &pool.item.backends, &pool.places.backends, d);
         check_weights(pool, d);
     }
 }
 
-fn check_twins(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
+/// Reports backends that stand twice in one list, which messages call `title`.
+pub(crate) fn check_twins(
+    title: &str,
+    backends: &[Backend],
+    places: &[Place],
+    d: &mut Diagnostics,
+) {
     let mut addresses = HashMap::new();
     let mut names = HashMap::new();
-    for (backend, place) in pool.item.backends.iter().zip(&pool.places.backends) {
+    for (backend, place) in backends.iter().zip(places) {
         if let Some(first) = addresses.insert(&backend.addr, *place) {
-            let message = format!("the pool `{}` has this backend twice", pool.item.name);
+            let message = format!("{title} has this backend twice");
             d.error(*place, "duplicate-backend", message)
                 .also(first, "first here")
                 .help("give one backend a larger `weight` instead");
@@ -31,7 +39,8 @@ fn check_twins(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
 
 fn check_weights(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
     let backends = &pool.item.backends;
-    if pool.sound && !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
+    let listed = pool.item.discover.is_empty() && !backends.is_empty();
+    if pool.sound && listed && backends.iter().all(|backend| backend.weight == 0) {
         let message = format!("no backend of the pool `{}` has a weight", pool.item.name);
         d.error(pool.places.backends_key, "no-weight", message)
             .help("a weight of 0 takes no new requests: let one backend have more");

@@ -1,8 +1,8 @@
 use std::collections::{HashMap, HashSet};
 
-use crate::decode::Decoded;
+use crate::decode::{Decoded, Placed, RoutePlaces};
 use crate::diagnostics::Diagnostics;
-use crate::policy::{Action, Balance, HashBy, Protocol};
+use crate::policy::{Action, Balance, HashBy, Protocol, Route};
 use crate::source::Place;
 use crate::suggest::{closest, listed, quoted};
 
@@ -45,13 +45,12 @@ fn resolve_pools(decoded: &Decoded, used: &mut HashSet<String>, d: &mut Diagnost
         .collect();
     let names = || decoded.pools.iter().map(|pool| pool.item.name.as_str());
     for route in &decoded.routes {
-        let Action::Pool(name) = &route.item.action else {
-            continue;
-        };
-        if pools.contains_key(name.as_str()) {
-            used.insert(name.clone());
-        } else if !name.is_empty() || route.sound {
-            report_unknown(d, route.places.action, "pool", name, names());
+        for (name, place) in targets(route) {
+            if pools.contains_key(name) {
+                used.insert(name.to_owned());
+            } else if !name.is_empty() || route.sound {
+                report_unknown(d, place, "pool", name, names());
+            }
         }
     }
     for listener in &decoded.listeners {
@@ -72,6 +71,18 @@ fn resolve_pools(decoded: &Decoded, used: &mut HashSet<String>, d: &mut Diagnost
             d.error(listener.places.pool, "conflicting-keys", message)
                 .help("a tcp listener's pool can hash by \"client-ip\" alone");
         }
+    }
+}
+
+/// The pools that a route names, and where.
+fn targets(route: &Placed<Route, RoutePlaces>) -> Vec<(&str, Place)> {
+    match &route.item.action {
+        Action::Pool(name) => vec![(name, route.places.action)],
+        Action::Split(split) => {
+            let names = split.pools.iter().map(|(name, _)| name.as_str());
+            names.zip(route.places.shares.iter().copied()).collect()
+        }
+        Action::Redirect(_) | Action::Respond(_) => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! default. The result counts only when nothing was reported.
 
 mod contact;
+mod discover;
 mod headers;
 mod health;
 mod listener;
@@ -12,6 +13,8 @@ mod pool;
 mod reader;
 mod route;
 mod scalar;
+mod split;
+mod sticky;
 mod top;
 
 use std::net::IpAddr;
@@ -19,6 +22,7 @@ use std::net::IpAddr;
 use crate::policy::{AccessLog, Admin, Contact, Listener, Pool, Process, Route};
 use crate::source::Place;
 
+pub(crate) use pool::backends_file;
 pub(crate) use top::decode;
 
 /// What was decoded, with the places that later checks point at.
@@ -69,6 +73,8 @@ pub(crate) struct RoutePlaces {
     /// The name, if one is given.
     pub(crate) name: Option<Place>,
     pub(crate) action: Place,
+    /// As long as `Split::pools`, if the action is a split.
+    pub(crate) shares: Vec<Place>,
     /// As long as `Match::listeners`.
     pub(crate) listeners: Vec<Place>,
 }

@@ -1,11 +1,13 @@
+use super::discover::discover;
 use super::health::health;
 use super::reader::Reader;
 use super::scalar;
+use super::sticky::sticky;
 use super::{Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
-use crate::keys::{Key, Kind, Section};
+use crate::keys::{BACKENDS_FILE, Key, Kind, Section};
 use crate::policy::{Backend, Balance, HashBy, Pool, PoolTimeouts};
-use crate::source::{Node, Place, Value};
+use crate::source::{Node, Place, Table, Value};
 use crate::suggest::quoted;
 use crate::value::{Unfit, parse_backend, parse_field_name, parse_name, parse_token};
 
@@ -18,13 +20,16 @@ pub(super) fn pool(
     reader: &Reader<'_>,
 ) -> Placed<Pool, PoolPlaces> {
     let errors = d.errors();
-    reader.require(d, "backends");
     let (backends, places) = backends(reader, d);
+    let discover = discover(reader, d);
+    require_backends(reader, d);
     let item = Pool {
         name: name.to_owned(),
         balance: balance(reader, d),
         backends,
+        discover,
         health: health(reader, d),
+        sticky: sticky(reader, d),
         timeouts: timeouts(&reader.settings(d, "timeouts"), d),
         used: false,
     };
@@ -43,6 +48,28 @@ pub(super) fn pool(
     }
 }
 
+/// Decodes a file that `discover.file` names.
+pub(crate) fn backends_file(root: &Table, d: &mut Diagnostics) -> (Vec<Backend>, Vec<Place>) {
+    let reader = Reader::new(d, &BACKENDS_FILE, "the file".to_owned(), root.place, root);
+    reader.require(d, "backends");
+    backends(&reader, d)
+}
+
+fn require_backends(reader: &Reader<'_>, d: &mut Diagnostics) {
+    if reader.find("discover").is_some() || reader.may_be_meant("discover") {
+        return;
+    }
+    reader.require(d, "backends");
+    if let Some(found) = reader.find("backends")
+        && matches!(&found.node.value, Value::Array(items) if items.is_empty())
+    {
+        let message = "a pool needs at least one backend";
+        d.error(found.node.place, "bad-value", message).help(
+            "list one, or say where they are found: discover = { dns = \"app.internal:8080\" }",
+        );
+    }
+}
+
 fn backends(reader: &Reader<'_>, d: &mut Diagnostics) -> (Vec<Backend>, Vec<Place>) {
     let Some(found) = reader.find("backends") else {
         return (Vec::new(), Vec::new());
@@ -50,18 +77,9 @@ fn backends(reader: &Reader<'_>, d: &mut Diagnostics) -> (Vec<Backend>, Vec<Plac
     let Some(section) = found.key.kind.sections().into_iter().next() else {
         return (Vec::new(), Vec::new());
     };
-    if let Value::Array(items) = &found.node.value {
-        if items.is_empty() {
-            d.error(
-                found.node.place,
-                "bad-value",
-                "a pool needs at least one backend",
-            );
-        }
-        if items.len() > MAX_BACKENDS {
-            let message = format!("a pool has {MAX_BACKENDS} backends at most");
-            d.error(found.key_place, "out-of-range", message);
-        }
+    if matches!(&found.node.value, Value::Array(items) if items.len() > MAX_BACKENDS) {
+        let message = format!("a pool has {MAX_BACKENDS} backends at most");
+        d.error(found.key_place, "out-of-range", message);
     }
     let backend = |d: &mut Diagnostics, key: &Key, node: &Node| backend(d, key, section, node);
     reader.items(d, "backends", backend).into_iter().unzip()

@@ -1,11 +1,12 @@
 use super::headers::header_edits;
 use super::matches::matches;
 use super::reader::{Found, Reader};
+use super::split::{refuse_split_by, split};
 use super::{Placed, RoutePlaces, scalar};
 use crate::diagnostics::Diagnostics;
 use crate::keys::Kind;
 use crate::policy::{Action, PathPattern, Redirect, Respond, Retry, Rewrite, Route, RouteTimeouts};
-use crate::source::Value;
+use crate::source::{Place, Value};
 use crate::value::{Unfit, parse_field_value, parse_name, parse_path};
 
 /// What `redirect = "https"` stands for. 308 keeps the method (RFC 9110 15.4.9).
@@ -22,9 +23,10 @@ pub(super) fn route(d: &mut Diagnostics, reader: &Reader<'_>) -> Placed<Route, R
     let (matches, listeners) = matches(reader, d);
     let place_of = |key: &str| reader.find(key).map(|found| found.key_place);
     let action_key = action_key(reader, d);
+    let (action, shares) = action(reader, d, action_key);
     let item = Route {
         name: reader.text(d, "name", parse_name).unwrap_or_default(),
-        action: action(reader, d, action_key),
+        action,
         rewrite: rewrite(reader, d, &matches.paths),
         matches,
         request_headers: header_edits(reader, d, "request_headers"),
@@ -38,6 +40,7 @@ pub(super) fn route(d: &mut Diagnostics, reader: &Reader<'_>) -> Placed<Route, R
         route: place_of("match").unwrap_or(reader.place()),
         name: reader.find("name").map(|found| found.node.place),
         action,
+        shares,
         listeners,
     };
     Placed {
@@ -47,9 +50,9 @@ pub(super) fn route(d: &mut Diagnostics, reader: &Reader<'_>) -> Placed<Route, R
     }
 }
 
-/// The one of `pool`, `redirect` and `respond` that is there.
+/// The one of `pool`, `split`, `redirect` and `respond` that is there.
 fn action_key<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Option<Found<'a>> {
-    let actions = ["pool", "redirect", "respond"];
+    let actions = ["pool", "split", "redirect", "respond"];
     let mut found = actions.into_iter().filter_map(|name| reader.find_own(name));
     let first = found.next();
     match first {
@@ -58,7 +61,7 @@ fn action_key<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Option<Found<'a>>
             d.error(
                 reader.place(),
                 "missing-key",
-                "a route needs `pool`, `redirect` or `respond`",
+                "a route needs `pool`, `split`, `redirect` or `respond`",
             )
             .help("for example pool = \"app\"");
         }
@@ -75,9 +78,24 @@ fn action_key<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Option<Found<'a>>
     first
 }
 
-fn action(reader: &Reader<'_>, d: &mut Diagnostics, found: Option<Found<'_>>) -> Action {
+/// The action, and where the pools of a split stand.
+fn action(
+    reader: &Reader<'_>,
+    d: &mut Diagnostics,
+    found: Option<Found<'_>>,
+) -> (Action, Vec<Place>) {
+    let name = found.map(|found| found.key.name);
+    if name == Some("split") {
+        let (split, places) = split(reader, d);
+        return (Action::Split(split), places);
+    }
+    refuse_split_by(reader, d);
+    (single(reader, d, name), Vec::new())
+}
+
+fn single(reader: &Reader<'_>, d: &mut Diagnostics, name: Option<&str>) -> Action {
     let nothing = Action::Pool(String::new());
-    match found.map(|found| found.key.name) {
+    match name {
         Some("redirect") => redirect(reader, d).map_or(nothing, Action::Redirect),
         Some("respond") => Action::Respond(respond(&reader.settings(d, "respond"), d)),
         _ => {

@@ -22,8 +22,9 @@ pub(super) fn integer(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<i64
 }
 
 pub(super) fn integer_of(d: &mut Diagnostics, key: &Key, kind: &Kind, node: &Node) -> Option<i64> {
-    let Kind::Integer { min, max } = *kind else {
-        return None;
+    let (min, max) = match *kind {
+        Kind::Integer { min, max } | Kind::Numbers { min, max, .. } => (min, max),
+        _ => return None,
     };
     match node.value {
         Value::Integer(Some(value)) if (min..=max).contains(&value) => Some(value),
@@ -168,7 +169,7 @@ fn hint(kind: &Kind, value: &Value) -> Option<String> {
         _ => None,
     };
     match (kind, value) {
-        (Kind::Integer { .. }, Value::String(text)) => text
+        (Kind::Integer { .. } | Kind::Numbers { .. }, Value::String(text)) => text
             .parse::<i64>()
             .ok()
             .map(|number| format!("write {number} without quotes")),

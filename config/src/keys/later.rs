@@ -3,18 +3,15 @@
 const LATER: &[(&str, &str, Option<&str>)] = &[
     ("", "tls", None),
     ("listener", "protocols", None),
-    ("route", "split", Some("pool")),
     ("route", "limit", None),
     ("route", "mirror", None),
     ("retry", "budget", None),
     ("retry", "on", None),
-    ("pool", "sticky", None),
     ("pool", "eject", None),
     ("pool", "slow_start", None),
     ("pool", "forward", None),
     ("pool", "panic", None),
     ("pool", "queue", None),
-    ("pool", "discover", Some("backends")),
     ("pool", "tls", None),
     ("backend", "backup", None),
 ];

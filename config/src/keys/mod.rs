@@ -2,16 +2,20 @@
 //! means. The decoder, the reference page and the JSON Schema all read it.
 
 mod contact;
+mod discover;
 mod former;
 mod later;
 mod listener;
 mod pool;
 mod route;
+mod split;
+mod sticky;
 mod top;
 
 use std::time::Duration;
 
 pub use contact::CONTACT;
+pub use discover::BACKENDS_FILE;
 pub use former::{foreign_name, foreign_word};
 pub use later::later_key;
 pub use listener::LISTENER;
@@ -135,6 +139,15 @@ pub enum Kind {
     Defaults(&'static Section),
     /// A table of texts under keys of the operator's choice.
     Map(Format, Format),
+    /// A table of whole numbers under keys of the operator's choice.
+    Numbers {
+        /// What the keys are.
+        key: Format,
+        /// The smallest number.
+        min: i64,
+        /// The largest number.
+        max: i64,
+    },
     /// An array.
     Many(&'static Kind),
     /// A single value or an array of them.
@@ -164,6 +177,9 @@ impl Kind {
             }
             Self::Text(format) => format.noun().to_owned(),
             Self::Table(_) | Self::Defaults(_) | Self::Map(..) => "a table".to_owned(),
+            Self::Numbers { min, max, .. } => {
+                format!("a table of whole numbers from {min} to {max}")
+            }
             Self::Named(section) => format!("tables `[{}.NAME]`", section.name),
             Self::List(section) => format!("tables `[[{}]]`", section.name),
             Self::TableOrList(section) => {
@@ -213,6 +229,12 @@ pub enum Format {
     Bind,
     /// An address of a backend.
     Backend,
+    /// A name to look up, and a port.
+    NameAndPort,
+    /// A service that has SRV records.
+    Service,
+    /// An address of a name server.
+    Resolver,
     /// A network in CIDR notation.
     Network,
     /// An IP address.
@@ -259,6 +281,9 @@ impl Format {
             Self::ListenerName => "the name of a listener",
             Self::Bind => "an address such as \":8080\"",
             Self::Backend => "an address such as \"10.0.0.1:8080\"",
+            Self::NameAndPort => "a name and port such as \"app.internal:8080\"",
+            Self::Service => "a service such as \"_http._tcp.app.internal\"",
+            Self::Resolver => "an address such as \"10.0.0.2\" or \"127.0.0.1:8600\"",
             Self::Network => "a network such as \"10.0.0.0/8\"",
             Self::Ip => "an address such as \"10.0.0.11\"",
             Self::InterfaceAddress => "an address such as \"192.0.2.10/24\"",
@@ -288,6 +313,11 @@ impl Format {
             }
             Self::Backend => {
                 Some(r"^([A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}|unix:/.+)$")
+            }
+            Self::NameAndPort => Some(r"^[A-Za-z0-9._-]+:[0-9]{1,5}$"),
+            Self::Service => Some("^[A-Za-z0-9._-]+$"),
+            Self::Resolver => {
+                Some(r"^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})$")
             }
             Self::Network => Some(r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"),
             Self::Ip => Some("^[0-9A-Fa-f:.]+$"),

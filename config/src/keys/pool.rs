@@ -1,3 +1,5 @@
+use super::discover::DISCOVER;
+use super::sticky::STICKY;
 use super::{DAY, Format, HOUR, Key, Kind, MILLISECOND, MINUTE, Section};
 
 /// `[pool.NAME]`
@@ -5,16 +7,8 @@ pub static POOL: Section = Section {
     name: "pool",
     doc: "Servers that requests are shared out among.",
     keys: &[
-        Key::new(
-            "backends",
-            Kind::Many(&Kind::AnyOf(&[
-                Kind::Text(Format::Backend),
-                Kind::Table(&BACKEND),
-            ])),
-            "The servers: addresses, or tables where a weight or name is wanted.",
-            "[\"10.0.0.1:8080\", { addr = \"10.0.0.2:8080\", weight = 2 }]",
-        )
-        .required(),
+        BACKENDS,
+        DISCOVER,
         Key::new(
             "balance",
             Kind::Word(&[
@@ -53,6 +47,7 @@ pub static POOL: Section = Section {
             "{ path = \"/healthz\", interval = \"2s\" }",
         )
         .inherited(),
+        STICKY,
         Key::new(
             "timeouts",
             Kind::Table(&TIMEOUTS),
@@ -62,6 +57,17 @@ pub static POOL: Section = Section {
         .inherited(),
     ],
 };
+
+/// `pool.backends`
+pub(super) const BACKENDS: Key = Key::new(
+    "backends",
+    Kind::Many(&EITHER),
+    "The servers: addresses, or tables where a weight or name is wanted. A pool needs `backends` or \
+     `discover`.",
+    "[\"10.0.0.1:8080\", { addr = \"10.0.0.2:8080\", weight = 2 }]",
+);
+
+static EITHER: Kind = Kind::AnyOf(&[Kind::Text(Format::Backend), Kind::Table(&BACKEND)]);
 
 static BACKEND: Section = Section {
     name: "backend",

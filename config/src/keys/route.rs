@@ -1,9 +1,11 @@
+use super::split::{SPLIT, SPLIT_BY};
 use super::{DAY, Format, Key, Kind, MILLISECOND, Section, TIB};
 
 /// `[[route]]`
 pub static ROUTE: Section = Section {
     name: "route",
-    doc: "Which requests go where. Exactly one of `pool`, `redirect` and `respond` is needed.",
+    doc: "Which requests go where. Exactly one of `pool`, `split`, `redirect` and `respond` \
+          is needed.",
     keys: &[
         Key::new(
             "name",
@@ -28,6 +30,8 @@ pub static ROUTE: Section = Section {
             "Forwards to the pool of this name.",
             "\"app\"",
         ),
+        SPLIT,
+        SPLIT_BY,
         Key::new(
             "redirect",
             Kind::AnyOf(&[

@@ -4,9 +4,12 @@
 mod access_log;
 mod build;
 mod contact;
+mod discover;
 mod listener;
 mod pool;
 mod route;
+mod split;
+mod sticky;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 pub use access_log::{AccessLog, LogField, LogTarget};
 pub use contact::{Announce, Checksum, Contact, Secret};
+pub use discover::{Discover, Lookup};
 pub use listener::{
     BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
 };
@@ -22,6 +26,8 @@ pub use route::{
     Action, HeaderEdits, HostPattern, Match, PathPattern, Redirect, Respond, Retry, Rewrite, Route,
     RouteTimeouts, ValuePattern,
 };
+pub use split::Split;
+pub use sticky::{SameSite, Sticky, StickyKey};
 
 use crate::report::Report;
 

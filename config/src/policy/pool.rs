@@ -3,6 +3,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::{Discover, Sticky};
+
 /// `[pool.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
@@ -10,10 +12,14 @@ pub struct Pool {
     pub name: String,
     /// How a backend is chosen.
     pub balance: Balance,
-    /// The servers; at least one.
+    /// The servers that are listed.
     pub backends: Vec<Backend>,
+    /// Where others are found; without it, at least one is listed.
+    pub discover: Vec<Discover>,
     /// Active checks; `None`: backends are taken as up until a connection fails.
     pub health: Option<Health>,
+    /// The cookie that keeps a client with its backend, if there is one.
+    pub sticky: Option<Sticky>,
     /// Time limits.
     pub timeouts: PoolTimeouts,
     /// `true`: routes forward to it, or a TCP listener does.
@@ -60,7 +66,7 @@ pub struct Backend {
 }
 
 /// Where a backend listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BackendAddr {
     /// An address and port.
     Socket(SocketAddr),

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Split;
+
 /// `[[route]]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -82,6 +84,8 @@ pub enum ValuePattern {
 pub enum Action {
     /// It is forwarded to the pool of this name.
     Pool(String),
+    /// It is forwarded to one of several pools.
+    Split(Split),
     /// It is answered by a redirect.
     Redirect(Redirect),
     /// It is answered here.

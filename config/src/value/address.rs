@@ -54,6 +54,36 @@ pub fn parse_backend(text: &str) -> Result<BackendAddr, Unfit> {
     Err(unfit(text).help(hint(text, 8080).unwrap_or_else(|| general.to_owned())))
 }
 
+/// Reads the address of a name server; without a port it is 53.
+pub fn parse_resolver(text: &str) -> Result<SocketAddr, Unfit> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, 53));
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(address),
+        _ => Err(unfit(text).help(
+            "write \"10.0.0.2\", \"127.0.0.1:8600\" or \"[fd00::2]:53\"; a name server has no \
+                   name",
+        )),
+    }
+}
+
+/// Reads a service that has SRV records, in lower case: `_http._tcp.app.internal`.
+pub fn parse_service(text: &str) -> Result<String, Unfit> {
+    let lower = text.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    if is_dns_name(name) && !looks_like_ipv4(name) {
+        return Ok(name.to_owned());
+    }
+    let unfit = Unfit::new(format!("{} is not the name of a service", quoted(text)));
+    Err(match name.rsplit_once(':') {
+        Some((name, _)) if is_dns_name(name) => {
+            unfit.help(format!("write {}: SRV records hold the port", quoted(name)))
+        }
+        _ => unfit.help("write \"_http._tcp.app.internal\""),
+    })
+}
+
 /// Reads a network, `10.0.0.0/8` or `fd00::/8`, or a single address.
 pub fn parse_network(text: &str) -> Result<IpNet, Unfit> {
     if let Ok(address) = text.parse::<IpAddr>() {

@@ -12,7 +12,7 @@ mod rate;
 mod share;
 mod size;
 
-pub use address::{parse_backend, parse_bind, parse_network};
+pub use address::{parse_backend, parse_bind, parse_network, parse_resolver, parse_service};
 pub use duration::{format_duration, parse_duration};
 pub use host::parse_host;
 pub use http::{

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Exit, client, contact, output};
 use crate::args;
-use crate::control::status::{BackendStatus, Status};
+use crate::control::status::{BackendStatus, RouteStatus, SourceStatus, Status};
 
 pub(super) fn run(args: args::Status) -> Exit {
     let body = match ask(&args.target) {
@@ -62,12 +62,18 @@ fn render(status: &Status, color: bool) -> String {
         );
     }
     for route in &status.routes {
-        let pool = route.pool.as_deref().unwrap_or("-");
         let _ = writeln!(
             text,
-            "route {}  -> {pool}  {} requests, {} errors, {} under way",
-            route.name, route.requests, route.errors, route.in_flight
+            "route {}  -> {}  {} requests, {} errors, {} under way",
+            route.name,
+            target(route),
+            route.requests,
+            route.errors,
+            route.in_flight
         );
+    }
+    for source in &status.sources {
+        let _ = source_line(&mut text, source);
     }
     for pool in &status.pools {
         let _ = writeln!(text, "\npool {}  {}", pool.name, pool.balance);
@@ -81,6 +87,31 @@ fn render(status: &Status, color: bool) -> String {
         }
     }
     text
+}
+
+fn source_line(text: &mut String, source: &SourceStatus) -> std::fmt::Result {
+    write!(
+        text,
+        "source {}  {}  {} backends",
+        source.source, source.state, source.backends
+    )?;
+    match &source.error {
+        Some(error) => writeln!(text, "  {error}"),
+        None => writeln!(text),
+    }
+}
+
+/// `app`, `api 95, api-canary 5`, or `-` for what needs no pool.
+fn target(route: &RouteStatus) -> String {
+    let shares = route.split.iter();
+    let shares: Vec<_> = shares
+        .map(|share| format!("{} {}", share.pool, share.weight))
+        .collect();
+    match &route.pool {
+        Some(pool) => pool.clone(),
+        None if shares.is_empty() => "-".to_owned(),
+        None => shares.join(", "),
+    }
 }
 
 fn head(text: &mut String, status: &Status) -> std::fmt::Result {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use pointsman_config::policy;
 use smallvec::SmallVec;
 
-pub use self::hash::hash_bytes;
+pub use self::hash::{hash_bytes, mix};
 pub use self::least_request::LeastRequest;
 pub use self::maglev::Maglev;
 pub use self::random::Random;

@@ -1,15 +1,14 @@
 //! The table of endpoints: they are interned by pool, backend and address, so that a reload keeps
 //! what is known of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pointsman_config::policy::{Backend, BackendAddr, Policy};
+use pointsman_config::policy::{Backend, BackendAddr, Discover, Policy, Pool};
 
-use crate::control::discovery::Name;
-use crate::control::upgrade::KnownName;
+use crate::control::discovery::known::Resolved;
 use crate::endpoint::{Address, Endpoint, EndpointId, Health};
 use crate::pool::Member;
 
@@ -36,62 +35,6 @@ pub struct LastCheck {
     pub error: Option<String>,
 }
 
-/// A lookup that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookupError {
-    /// When.
-    pub at: SystemTime,
-    /// Why.
-    pub error: String,
-}
-
-/// Addresses of names, and the last problem with finding them.
-#[derive(Debug, Default)]
-pub struct Resolved {
-    addresses: HashMap<Name, Vec<SocketAddr>>,
-    errors: HashMap<Name, LookupError>,
-}
-
-impl Resolved {
-    /// Takes the result of a lookup; whether the addresses changed.
-    pub fn learn(&mut self, name: Name, found: Result<Vec<SocketAddr>, String>) -> bool {
-        match found {
-            Ok(addresses) => {
-                self.errors.remove(&name);
-                let before = self.addresses.insert(name, addresses.clone());
-                before.is_none_or(|before| before != addresses)
-            }
-            Err(error) => {
-                let at = SystemTime::now();
-                self.errors.insert(name, LookupError { at, error });
-                false
-            }
-        }
-    }
-
-    /// Forgets all names but these.
-    pub fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
-        self.addresses.retain(|name, _| keep(name));
-        self.errors.retain(|name, _| keep(name));
-    }
-
-    /// Every address that was found, for another process.
-    pub fn known(&self) -> Vec<KnownName> {
-        let names = self.addresses.iter();
-        let known = names.map(|((host, port), addresses)| KnownName {
-            host: host.clone(),
-            port: *port,
-            addresses: addresses.clone(),
-        });
-        known.collect()
-    }
-
-    /// Why the last lookup failed, if it did.
-    pub fn error(&self, name: &Name) -> Option<&LookupError> {
-        self.errors.get(name)
-    }
-}
-
 /// Every endpoint in use.
 #[derive(Debug, Default)]
 pub struct EndpointTable {
@@ -108,13 +51,61 @@ impl EndpointTable {
     pub fn members(&mut self, policy: &Policy, resolved: &Resolved) -> Vec<Vec<Member>> {
         let pools = policy.pools.iter();
         pools
-            .map(|pool| {
-                let backends = pool.backends.iter();
-                backends
-                    .flat_map(|backend| self.intern(&pool.name, backend, resolved))
-                    .collect()
+            .map(|pool| match pool.discover.is_empty() {
+                true => self.listed(pool, resolved),
+                false => self.discovered(pool, resolved),
             })
             .collect()
+    }
+
+    fn listed(&mut self, pool: &Pool, resolved: &Resolved) -> Vec<Member> {
+        let backends = pool.backends.iter();
+        let planned = backends.flat_map(|backend| planned(backend, resolved));
+        let planned: Vec<_> = planned.collect();
+        planned
+            .into_iter()
+            .map(|plan| self.member(&pool.name, plan, None))
+            .collect()
+    }
+
+    /// Those that are listed and those that are found. Of two with one address the first counts, so
+    /// that what the policy lists goes before; of two that would have one name, the newer one is
+    /// called by its address, too.
+    fn discovered(&mut self, pool: &Pool, resolved: &Resolved) -> Vec<Member> {
+        let mut planned: Vec<_> = pool
+            .backends
+            .iter()
+            .flat_map(|backend| planned(backend, resolved))
+            .collect();
+        for source in &pool.discover {
+            match resolved.backends(source) {
+                Some(found) => {
+                    planned.extend(found.iter().flat_map(|one| self::planned(one, resolved)))
+                }
+                None => planned.push(Plan::unresolved(source.to_string(), 1)),
+            }
+        }
+        let mut seen = HashSet::new();
+        planned.retain(|plan| !plan.resolved || seen.insert(plan.address.clone()));
+        let known = planned
+            .iter()
+            .filter_map(|plan| self.known(&pool.name, plan));
+        let mut names: HashSet<String> = known.map(|endpoint| endpoint.name.clone()).collect();
+        let mut members = Vec::with_capacity(planned.len());
+        for plan in planned {
+            let name = match self.known(&pool.name, &plan) {
+                Some(_) => None,
+                None => Some(free_name(&plan, &mut names)),
+            };
+            members.push(self.member(&pool.name, plan, name));
+        }
+        members
+    }
+
+    fn known(&self, pool: &str, plan: &Plan) -> Option<&Arc<Endpoint>> {
+        let key = (pool.to_owned(), plan.backend.clone(), plan.address.clone());
+        let entry = self.entries.get(self.ids.get(&key)?)?;
+        Some(&entry.endpoint)
     }
 
     /// Forgets endpoints that are in none of these lists.
@@ -139,43 +130,21 @@ impl EndpointTable {
         self.entries.get_mut(&id)
     }
 
-    fn intern(&mut self, pool: &str, backend: &Backend, resolved: &Resolved) -> Vec<Member> {
-        let sockets = match &backend.addr {
-            BackendAddr::Socket(socket) => vec![*socket],
-            BackendAddr::Unix(path) => {
-                return vec![self.member(pool, backend, None, Address::Unix(path.clone()))];
+    /// The member of this plan; an endpoint that is new is called `name`, or as planned.
+    fn member(&mut self, pool: &str, plan: Plan, name: Option<String>) -> Member {
+        let key = (pool.to_owned(), plan.backend, plan.address);
+        let id = match self.ids.get(&key) {
+            Some(id) => *id,
+            None => {
+                self.next += 1;
+                self.ids.insert(key.clone(), self.next);
+                self.next
             }
-            BackendAddr::Name(host, port) => match resolved.addresses.get(&(host.clone(), *port)) {
-                Some(addresses) => addresses.clone(),
-                None => return vec![self.unresolved(pool, backend, *port)],
-            },
         };
-        let several = sockets.len() > 1;
-        let member = |socket: SocketAddr| {
-            let suffix = several.then(|| socket.ip().to_string());
-            self.member(pool, backend, suffix, Address::Tcp(socket))
-        };
-        sockets.into_iter().map(member).collect()
-    }
-
-    fn member(
-        &mut self,
-        pool: &str,
-        backend: &Backend,
-        suffix: Option<String>,
-        address: Address,
-    ) -> Member {
-        let key = (pool.to_owned(), backend.name.clone(), address.clone());
-        let id = *self.ids.entry(key).or_insert_with(|| {
-            self.next += 1;
-            self.next
-        });
+        let (pool, _, address) = key;
         let entry = self.entries.entry(id).or_insert_with(|| {
-            let name = match suffix {
-                Some(suffix) => format!("{} ({suffix})", backend.name),
-                None => backend.name.clone(),
-            };
-            let endpoint = Arc::new(Endpoint::new(id, pool.to_owned(), name, address));
+            let name = name.unwrap_or(plan.name);
+            let endpoint = Arc::new(Endpoint::new(id, pool, name, address));
             Entry {
                 endpoint,
                 since: SystemTime::now(),
@@ -183,24 +152,87 @@ impl EndpointTable {
                 used: false,
             }
         });
+        if !plan.resolved {
+            entry.endpoint.set_health(Health::Unresolved);
+        }
         let endpoint = entry.endpoint.clone();
         let health = endpoint.health();
         Member {
             endpoint,
-            weight: backend.weight,
+            weight: plan.weight,
             health,
         }
     }
+}
 
-    fn unresolved(&mut self, pool: &str, backend: &Backend, port: u16) -> Member {
-        let nowhere = Address::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
-        let member = self.member(pool, backend, None, nowhere);
-        member.endpoint.set_health(Health::Unresolved);
-        Member {
-            health: Health::Unresolved,
-            ..member
+/// A member that is to be.
+#[derive(Debug)]
+struct Plan {
+    /// What it is called in policy or list; with pool and address it tells the endpoint.
+    backend: String,
+    /// What a new endpoint is called.
+    name: String,
+    address: Address,
+    weight: u32,
+    /// Whether there is an address.
+    resolved: bool,
+}
+
+impl Plan {
+    fn of(backend: &Backend, address: Address) -> Self {
+        Self {
+            backend: backend.name.clone(),
+            name: backend.name.clone(),
+            address,
+            weight: backend.weight,
+            resolved: true,
         }
     }
+
+    fn unresolved(name: String, weight: u32) -> Self {
+        Self {
+            backend: name.clone(),
+            name,
+            address: Address::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+            weight,
+            resolved: false,
+        }
+    }
+}
+
+fn planned(backend: &Backend, resolved: &Resolved) -> Vec<Plan> {
+    let (host, port) = match &backend.addr {
+        BackendAddr::Socket(socket) => return vec![Plan::of(backend, Address::Tcp(*socket))],
+        BackendAddr::Unix(path) => return vec![Plan::of(backend, Address::Unix(path.clone()))],
+        BackendAddr::Name(host, port) => (host, *port),
+    };
+    let Some(found) = resolved.backends(&Discover::name(host.as_str(), port)) else {
+        return vec![Plan::unresolved(backend.name.clone(), backend.weight)];
+    };
+    let sockets = found.iter().filter_map(|found| match found.addr {
+        BackendAddr::Socket(socket) => Some(socket),
+        _ => None,
+    });
+    let plan = |socket: SocketAddr| {
+        let mut plan = Plan::of(backend, Address::Tcp(socket));
+        if found.len() > 1 {
+            plan.name = format!("{} ({})", backend.name, socket.ip());
+        }
+        plan
+    };
+    sockets.map(plan).collect()
+}
+
+fn free_name(plan: &Plan, names: &mut HashSet<String>) -> String {
+    if names.insert(plan.name.clone()) {
+        return plan.name.clone();
+    }
+    let name = match &plan.address {
+        Address::Tcp(socket) => format!("{} ({socket})", plan.name),
+        Address::Unix(path) => format!("{} ({})", plan.name, path.display()),
+    };
+    names.insert(name.clone());
+    name
 }
 
 #[cfg(test)]
@@ -214,11 +246,13 @@ mod tests {
             .collect()
     }
 
-    fn found(addresses: &[&str]) -> Result<Vec<SocketAddr>, String> {
-        Ok(addresses
-            .iter()
-            .map(|address| address.parse().expect("an address"))
-            .collect())
+    fn found(addresses: &[&str]) -> Result<Vec<Backend>, String> {
+        let backend = |address: &&str| Backend {
+            name: (*address).to_owned(),
+            addr: BackendAddr::Socket(address.parse().expect("an address")),
+            weight: 1,
+        };
+        Ok(addresses.iter().map(backend).collect())
     }
 
     #[test]
@@ -254,7 +288,7 @@ mod tests {
         let mut table = EndpointTable::default();
         let mut resolved = Resolved::default();
         let policy = policy(&["app.test:80"]);
-        let name = ("app.test".to_owned(), 80);
+        let name = Discover::name("app.test", 80);
         let members = table.members(&policy, &resolved);
         assert_eq!(
             names(&members),
@@ -268,11 +302,6 @@ mod tests {
         );
         assert!(!resolved.learn(name.clone(), Err("no answer".into())));
         assert_eq!(names(&table.members(&policy, &resolved)), names(&members));
-        assert!(
-            resolved
-                .error(&name)
-                .is_some_and(|last| last.error == "no answer")
-        );
     }
 
     #[test]
@@ -280,9 +309,76 @@ mod tests {
         let mut table = EndpointTable::default();
         let mut resolved = Resolved::default();
         let policy = policy(&["app.test:80"]);
-        resolved.learn(("app.test".into(), 80), found(&["10.0.0.1:80", "[::1]:80"]));
+        let name = Discover::name("app.test", 80);
+        resolved.learn(name, found(&["10.0.0.1:80", "[::1]:80"]));
         let got = names(&table.members(&policy, &resolved));
         let got: Vec<&str> = got.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(got, ["app.test:80 (10.0.0.1)", "app.test:80 (::1)"]);
+    }
+
+    fn discovering(keys: &str) -> Policy {
+        let text = format!(
+            "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"app\"\n[pool.app]\n{keys}\n"
+        );
+        Policy::from_toml(&text, std::path::Path::new("test.toml")).expect("the policy is right")
+    }
+
+    #[test]
+    fn backends_that_are_found_join_those_that_are_listed() {
+        let (mut table, mut resolved) = (EndpointTable::default(), Resolved::default());
+        let policy = discovering(
+            "backends = [{ addr = \"10.0.0.1:80\", name = \"one\", weight = 5 }]\n\
+             discover = { dns = \"app.test:80\" }",
+        );
+        let source = policy.pools[0].discover[0].clone();
+        let got = names(&table.members(&policy, &resolved));
+        assert_eq!(got[1], ("dns app.test:80".to_owned(), Health::Unresolved));
+        resolved.learn(source.clone(), found(&["10.0.0.1:80", "10.0.0.2:80"]));
+        let members = table.members(&policy, &resolved);
+        table.retain(&members);
+        let got: Vec<_> = names(&members).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(got, ["one", "10.0.0.2:80"], "an address counts once");
+        members[0][1].endpoint.set_health(Health::Up);
+        resolved.learn(source, found(&["10.0.0.2:80", "10.0.0.3:80"]));
+        let after = table.members(&policy, &resolved);
+        assert!(Arc::ptr_eq(&members[0][1].endpoint, &after[0][1].endpoint));
+        let states: Vec<_> = after[0].iter().map(|member| member.health).collect();
+        assert_eq!(states, [Health::Starting, Health::Up, Health::Starting]);
+    }
+
+    #[test]
+    fn no_two_backends_of_a_pool_have_one_name() {
+        let (mut table, mut resolved) = (EndpointTable::default(), Resolved::default());
+        let policy = discovering("discover = { file = \"list\" }");
+        let source = policy.pools[0].discover[0].clone();
+        let list = |addresses: &[&str]| {
+            let mut list = found(addresses).expect("a list");
+            list.iter_mut()
+                .for_each(|backend| backend.name = "a".into());
+            Ok(list)
+        };
+        resolved.learn(source.clone(), list(&["10.0.0.2:80"]));
+        let members = table.members(&policy, &resolved);
+        table.retain(&members);
+        resolved.learn(source, list(&["10.0.0.1:80", "10.0.0.2:80"]));
+        let got = names(&table.members(&policy, &resolved));
+        let got: Vec<_> = got.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(got, ["a (10.0.0.1:80)", "a"]);
+    }
+
+    #[test]
+    fn names_in_a_list_are_looked_up_as_those_of_a_policy() {
+        let (mut table, mut resolved) = (EndpointTable::default(), Resolved::default());
+        let policy = discovering("discover = { file = \"list\" }");
+        let source = policy.pools[0].discover[0].clone();
+        let mut list = found(&["10.0.0.1:80"]).expect("a list");
+        list[0].addr = BackendAddr::Name("app.test".into(), 80);
+        resolved.learn(source, Ok(list));
+        let got = names(&table.members(&policy, &resolved));
+        assert_eq!(got, [("10.0.0.1:80".to_owned(), Health::Unresolved)]);
+        resolved.learn(Discover::name("app.test", 80), found(&["10.0.0.7:80"]));
+        let members = table.members(&policy, &resolved);
+        let address = Address::Tcp(([10, 0, 0, 7], 80).into());
+        assert_eq!(members[0][0].endpoint.address, address);
     }
 }

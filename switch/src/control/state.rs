@@ -1,13 +1,15 @@
 //! What may change while the process runs, and the one way it does: policy, endpoints and health
 //! go in, snapshots come out. No I/O.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pointsman_config::policy::{BackendAddr, Policy};
+use pointsman_config::policy::{Backend, BackendAddr, Discover, Policy};
 
-use super::discovery::{Found, Name};
-use super::endpoints::{EndpointTable, Entry, LookupError, Resolved};
+use super::discovery::Found;
+use super::discovery::known::{Known as KnownSource, LookupError, Resolved};
+use super::endpoints::{EndpointTable, Entry};
 use super::health::checker::Spec;
 use super::source::Loaded;
 use super::upgrade::{Known, KnownEndpoint};
@@ -52,12 +54,18 @@ impl State {
     }
 
     /// Begins with what the process before has found out, where it still applies.
-    pub fn inherit(&mut self, known: Known) {
-        for name in known.names {
-            self.learn(Found {
-                name: (name.host, name.port),
-                addresses: Ok(name.addresses),
-            });
+    pub fn inherit(&mut self, mut known: Known) {
+        // What stands in files may be names, of which there are lists then.
+        known
+            .lists
+            .sort_by_key(|list| !list.source.starts_with("file "));
+        for list in known.lists {
+            let named = |source: &Discover| source.to_string() == list.source;
+            let source = self.wanted().find(named);
+            if let Some(source) = source {
+                let backends = Ok(list.read());
+                self.learn(Found { source, backends });
+            }
         }
         // The endpoints of those addresses are made here.
         self.publish();
@@ -85,7 +93,7 @@ impl State {
         });
         Known {
             endpoints: known.collect(),
-            names: self.resolved.known(),
+            lists: self.resolved.lists(),
         }
     }
 
@@ -140,9 +148,14 @@ impl State {
         self.table.get_mut(id)
     }
 
-    /// Why a name's last lookup failed, if it did.
-    pub fn lookup_error(&self, name: &Name) -> Option<&LookupError> {
-        self.resolved.error(name)
+    /// What a source of backends has told.
+    pub fn source_known(&self, source: &Discover) -> Option<&KnownSource> {
+        self.resolved.get(source)
+    }
+
+    /// Why a source told nothing the last time, if it did not.
+    pub fn lookup_error(&self, source: &Discover) -> Option<&LookupError> {
+        self.resolved.get(source)?.error.as_ref()
     }
 
     /// The listeners and routes of a policy that is to come into force by [`State::adopt`].
@@ -162,8 +175,8 @@ impl State {
         let previous = std::mem::replace(&mut self.frame, frame);
         self.loaded = loaded;
         self.in_force_since = SystemTime::now();
-        let wanted: Vec<Name> = self.names().collect();
-        self.resolved.retain(|name| wanted.contains(name));
+        let wanted: HashSet<Discover> = self.wanted().collect();
+        self.resolved.retain(|source| wanted.contains(source));
         self.publish_after(Some(previous));
         self.hub.config_info(&self.loaded.policy.digest);
     }
@@ -188,24 +201,21 @@ impl State {
         true
     }
 
-    /// Takes the result of a lookup; whether it changes the endpoints.
+    /// Takes what a source tells; whether it changes the endpoints.
     pub fn learn(&mut self, found: Found) -> bool {
-        let wanted = self.names().any(|name| name == found.name);
-        wanted && self.resolved.learn(found.name, found.addresses)
+        let wanted = self.wanted().any(|source| source == found.source);
+        wanted && self.resolved.learn(found.source, found.backends)
     }
 
-    /// The names that are to be looked up.
-    pub fn names(&self) -> impl Iterator<Item = Name> {
-        let backends = self
-            .loaded
-            .policy
-            .pools
-            .iter()
-            .flat_map(|pool| &pool.backends);
-        backends.filter_map(|backend| match &backend.addr {
-            BackendAddr::Name(host, port) => Some((host.clone(), *port)),
-            _ => None,
-        })
+    /// The sources that backends are looked for in: those of the pools, names among the backends, and
+    /// names in what was found.
+    pub fn wanted(&self) -> impl Iterator<Item = Discover> {
+        let pools = &self.loaded.policy.pools;
+        let listed = pools.iter().flat_map(|pool| &pool.backends);
+        let sources = || pools.iter().flat_map(|pool| &pool.discover);
+        let found = sources().filter_map(|source| self.resolved.backends(source));
+        let names = listed.chain(found.flatten()).filter_map(name);
+        sources().cloned().chain(names)
     }
 
     /// The endpoints that are to be checked, and how.
@@ -261,6 +271,14 @@ impl State {
     }
 }
 
+/// What has to be looked up before the backend can be reached.
+fn name(backend: &Backend) -> Option<Discover> {
+    match &backend.addr {
+        BackendAddr::Name(host, port) => Some(Discover::name(host.as_str(), *port)),
+        BackendAddr::Socket(_) | BackendAddr::Unix(_) => None,
+    }
+}
+
 fn tell_hub(hub: &Hub, members: &[Vec<Member>]) {
     let all = members.iter().flatten();
     hub.set_endpoints(
@@ -278,6 +296,19 @@ mod tests {
 
     fn state(backends: &[&str]) -> State {
         State::new(testing::loaded(backends), Hub::new(100))
+    }
+
+    /// What is told of `app.test`.
+    fn found(addresses: &[&str]) -> Found {
+        let backend = |address: &&str| Backend {
+            name: (*address).to_owned(),
+            addr: BackendAddr::Socket(address.parse().expect("an address")),
+            weight: 1,
+        };
+        Found {
+            source: Discover::name("app.test", 80),
+            backends: Ok(addresses.iter().map(backend).collect()),
+        }
     }
 
     fn adopt(state: &mut State, mut loaded: Loaded) {
@@ -329,9 +360,7 @@ mod tests {
         let endpoints = before.endpoints();
         before.set_health(endpoints[0].id, Health::Up);
         before.set_health(endpoints[1].id, Health::Down);
-        let name = ("app.test".to_owned(), 80);
-        let addresses = Ok(vec!["10.0.0.3:80".parse().expect("an address")]);
-        assert!(before.learn(Found { name, addresses }));
+        assert!(before.learn(found(&["10.0.0.3:80"])));
         before.publish();
         before.set_health(before.endpoints()[2].id, Health::Up);
 
@@ -357,26 +386,20 @@ mod tests {
         let mut state = state(&["app.test:80"]);
         assert!(state.checks().is_empty());
         assert!(state.is_checked());
-        let name = ("app.test".to_owned(), 80);
-        let addresses = Ok(vec!["10.0.0.1:80".parse().expect("an address")]);
-        assert!(state.learn(Found { name, addresses }));
+        assert!(state.learn(found(&["10.0.0.1:80"])));
         state.publish();
         assert_eq!(state.checks().len(), 1);
     }
 
     /// A state of this policy in which `app.test` has these addresses, and all but 10.0.0.4 are up.
-    fn settled(policy: &str, found: &[&str]) -> State {
+    fn settled(policy: &str, addresses: &[&str]) -> State {
         let policy = Policy::from_toml(policy, std::path::Path::new("test.toml"));
         let loaded = Loaded {
             policy: Arc::new(policy.expect("the policy is right")),
             tls: Default::default(),
         };
         let mut state = State::new(loaded, Hub::new(100));
-        let found = found.iter().map(|addr| addr.parse().expect("an address"));
-        assert!(state.learn(Found {
-            name: ("app.test".to_owned(), 80),
-            addresses: Ok(found.collect()),
-        }));
+        assert!(state.learn(found(addresses)));
         state.publish();
         for endpoint in state.endpoints() {
             let is_up = endpoint.address != Address::Tcp(([10, 0, 0, 4], 80).into());

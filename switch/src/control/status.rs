@@ -1,6 +1,8 @@
 //! What `GET /status` and `pointsman status` tell.
 
-use pointsman_config::policy::{self, BackendAddr, Balance, BindAddr, Protocol};
+use std::collections::BTreeSet;
+
+use pointsman_config::policy::{self, BackendAddr, Balance, BindAddr, Discover, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::Listeners;
@@ -13,6 +15,7 @@ use super::state::State;
 use crate::endpoint::{Address, Health};
 use crate::metrics::Totals;
 use crate::pool::Member;
+use crate::route::Split;
 use crate::snapshot::{Action, Snapshot};
 
 /// The state of the process. Times of day are RFC 3339, durations seconds.
@@ -36,6 +39,9 @@ pub struct Status {
     pub routes: Vec<RouteStatus>,
     /// The pools.
     pub pools: Vec<PoolStatus>,
+    /// Where backends are looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceStatus>,
     /// The contact addresses, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ContactsStatus>,
@@ -78,12 +84,24 @@ pub struct RouteStatus {
     pub name: String,
     /// The pool that it forwards to.
     pub pool: Option<String>,
+    /// The pools that it is split between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<ShareStatus>,
     /// Finished requests.
     pub requests: u64,
     /// Requests that were not served as wished.
     pub errors: u64,
     /// Requests under way.
     pub in_flight: u64,
+}
+
+/// A pool of a split.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShareStatus {
+    /// The pool.
+    pub pool: String,
+    /// Its weight, relative to the others.
+    pub weight: u32,
 }
 
 /// A pool.
@@ -116,6 +134,22 @@ pub struct BackendStatus {
     pub requests: u64,
     /// The last check, client's connection that failed, or lookup that failed.
     pub last_check: Option<CheckStatus>,
+}
+
+/// A place where backends are looked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// What tells it from others: `dns app.internal:8080`, `file /etc/pointsman/app.backends.toml`.
+    pub source: String,
+    /// `found`; `waiting` until the first time; `stale` while it fails and what was found before
+    /// holds; `failed` while it fails and nothing was ever found.
+    pub state: String,
+    /// Backends of the last list.
+    pub backends: usize,
+    /// When the last list came.
+    pub found: Option<String>,
+    /// Why there has been none since.
+    pub error: Option<String>,
 }
 
 /// A check.
@@ -159,6 +193,7 @@ pub fn of<L: Listeners>(
         listeners: listener_statuses(&snapshot, &listeners.addresses(), &totals),
         routes: route_statuses(&snapshot, &totals),
         pools: pool_statuses(state, &snapshot),
+        sources: source_statuses(state),
         contact: board.map(|board| ContactsStatus::clone(&board.read())),
     }
 }
@@ -208,7 +243,11 @@ fn route_statuses(snapshot: &Snapshot, totals: &Totals) -> Vec<RouteStatus> {
             name: route.name.clone(),
             pool: match route.action {
                 Action::Pool(at) => snapshot.pools.get(at).map(|pool| pool.name.clone()),
-                Action::Redirect(_) | Action::Respond(_) => None,
+                Action::Split(_) | Action::Redirect(_) | Action::Respond(_) => None,
+            },
+            split: match &route.action {
+                Action::Split(split) => shares(split, snapshot),
+                _ => Vec::new(),
             },
             requests: counts.map_or(0, |counts| counts.requests),
             errors: counts.map_or(0, |counts| counts.errors),
@@ -216,6 +255,14 @@ fn route_statuses(snapshot: &Snapshot, totals: &Totals) -> Vec<RouteStatus> {
         }
     });
     status.collect()
+}
+
+fn shares(split: &Split, snapshot: &Snapshot) -> Vec<ShareStatus> {
+    let shares = split.shares().filter_map(|(place, weight)| {
+        let pool = snapshot.pools.get(place)?.name.clone();
+        Some(ShareStatus { pool, weight })
+    });
+    shares.collect()
 }
 
 fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
@@ -256,12 +303,40 @@ fn backend_status(state: &State, policy: &policy::Pool, member: &Member) -> Back
     }
 }
 
-fn lookup_status(state: &State, policy: &policy::Pool, backend: &str) -> Option<CheckStatus> {
-    let backend = policy.backends.iter().find(|other| other.name == backend)?;
-    let BackendAddr::Name(host, port) = &backend.addr else {
-        return None;
+fn source_statuses(state: &State) -> Vec<SourceStatus> {
+    let wanted: BTreeSet<Discover> = state.wanted().collect();
+    let status = |source: &Discover| {
+        let known = state.source_known(source).cloned().unwrap_or_default();
+        let word = match (&known.backends, &known.error) {
+            (Some(_), None) => "found",
+            (Some(_), Some(_)) => "stale",
+            (None, None) => "waiting",
+            (None, Some(_)) => "failed",
+        };
+        SourceStatus {
+            source: source.to_string(),
+            state: word.to_owned(),
+            backends: known.backends.map_or(0, |backends| backends.len()),
+            found: known.found.map(rfc3339),
+            error: known.error.map(|last| last.error),
+        }
     };
-    let last = state.lookup_error(&(host.clone(), *port))?;
+    wanted.iter().map(status).collect()
+}
+
+fn lookup_status(state: &State, policy: &policy::Pool, backend: &str) -> Option<CheckStatus> {
+    let listed = policy.backends.iter().find(|other| other.name == backend);
+    let source = match listed.map(|backend| &backend.addr) {
+        Some(BackendAddr::Name(host, port)) => Discover::name(host.as_str(), *port),
+        Some(_) => return None,
+        None => {
+            let mut sources = policy.discover.iter();
+            sources
+                .find(|source| source.to_string() == backend)?
+                .clone()
+        }
+    };
+    let last = state.lookup_error(&source)?;
     Some(CheckStatus {
         at: rfc3339(last.at),
         duration: None,

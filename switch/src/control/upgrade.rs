@@ -1,7 +1,6 @@
 //! What one process tells the next at an upgrade, and how an upgrade is asked for. The new process
 //! begins with what the old one knew, so that no backend is unknown to it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::discovery::known::KnownList;
 use super::endpoints::LastCheck;
 use crate::endpoint::{Address, Endpoint, Health};
 
@@ -18,8 +18,8 @@ use crate::endpoint::{Address, Endpoint, Health};
 pub struct Known {
     /// Of endpoints.
     pub endpoints: Vec<KnownEndpoint>,
-    /// Of names.
-    pub names: Vec<KnownName>,
+    /// Of sources of backends.
+    pub lists: Vec<KnownList>,
 }
 
 /// What is known of an endpoint.
@@ -48,17 +48,6 @@ pub struct KnownCheck {
     pub took: Option<Duration>,
     /// Why it failed, if it did.
     pub error: Option<String>,
-}
-
-/// The addresses of a name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KnownName {
-    /// The name.
-    pub host: String,
-    /// The port that was asked for.
-    pub port: u16,
-    /// What was found last.
-    pub addresses: Vec<SocketAddr>,
 }
 
 impl KnownEndpoint {

@@ -9,6 +9,7 @@ use prometheus::proto;
 
 use super::block::{EDGES, Histogram};
 use super::contact;
+use super::discovery;
 use super::hub::{Checks, Control, State, Watched};
 use super::label::{CODE_CLASSES, TLS_VERSIONS};
 use super::names::NONE;
@@ -71,7 +72,11 @@ impl Collector for Scrape {
         if let Some(figures) = &*self.state.contact.load() {
             contact::collect(&mut page, figures);
         }
-        config(&mut page, &self.state.control());
+        {
+            let control = self.state.control();
+            discovery::collect(&mut page, &control.sources);
+            config(&mut page, &control);
+        }
         process::collect(&mut page);
         self.dropped(&mut page);
         page.families()

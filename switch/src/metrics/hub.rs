@@ -11,6 +11,7 @@ use prometheus::{Registry, TextEncoder};
 use super::block::{Counter, Histogram};
 use super::collect::Scrape;
 use super::contact::ContactFigures;
+use super::discovery::SourceFigures;
 use super::names::Names;
 use super::series::{Admission, RequestKey};
 use super::shard::{Shard, Shelves};
@@ -132,6 +133,17 @@ impl Hub {
         self.state.contact.store(figures.map(Arc::new));
     }
 
+    /// A source of backends told a list of so many, or failed; whether the list is another one.
+    pub fn discovered(&self, source: &str, backends: Option<usize>, changed: bool) {
+        let mut control = self.state.control();
+        control.sources.told(source, backends, changed, now());
+    }
+
+    /// Backends are looked for in these sources alone: the series of all others go away.
+    pub fn keep_sources(&self, sources: impl Iterator<Item = String>) {
+        self.state.control().sources.keep(&sources.collect());
+    }
+
     /// Shows a counter that is kept elsewhere.
     pub fn watch(&self, what: Watched, counter: Arc<AtomicU64>) {
         self.state.control().watched[what as usize] = Some(counter);
@@ -198,6 +210,7 @@ pub(super) struct Control {
     /// Seconds since 1970.
     pub(super) in_force_since: Option<f64>,
     pub(super) digest: Option<String>,
+    pub(super) sources: SourceFigures,
     pub(super) watched: [Option<Arc<AtomicU64>>; 2],
 }
 

@@ -8,6 +8,7 @@
 mod block;
 mod collect;
 mod contact;
+mod discovery;
 mod hub;
 mod label;
 mod names;

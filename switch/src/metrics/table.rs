@@ -92,6 +92,16 @@ metrics! {
         "Health checks by result (success, failure).";
     HealthCheckDuration "pointsman_health_check_duration_seconds" Histogram ["pool" "backend"]
         "Time that a health check took.";
+    DiscoveryUp "pointsman_discovery_up" Gauge ["source"]
+        "1 when a source of backends last told a list, 0 when it last failed; what it told before holds all the same.";
+    DiscoveryBackends "pointsman_discovery_backends" Gauge ["source"]
+        "Backends of the list that a source last told.";
+    DiscoveryLookups "pointsman_discovery_lookups_total" Counter ["source" "result"]
+        "Lookups of a source of backends by result (success, failure); of a file, how often it changed.";
+    DiscoveryChanges "pointsman_discovery_changes_total" Counter ["source"]
+        "Lists of a source that were not the same as the one before.";
+    DiscoveryLastSuccess "pointsman_discovery_last_success_timestamp_seconds" Gauge ["source"]
+        "When a source last told a list, in seconds since 1970.";
     Retries "pointsman_retries_total" Counter ["pool" "result"]
         "Retries by result (success, failure), and those that the retry budget refused (refused).";
     Connections "pointsman_connections" Gauge ["listener" "state"]

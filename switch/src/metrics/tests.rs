@@ -373,6 +373,25 @@ fn the_figures_of_the_contact_addresses_are_shown_until_others_replace_them() {
 }
 
 #[test]
+fn sources_of_backends_are_shown_until_they_are_wanted_no_more() {
+    let hub = Hub::new(1000);
+    hub.discovered("file a", Some(3), true);
+    hub.discovered("file a", None, false);
+    let page = Page::of(&hub);
+    let value = |name: &str| page.value(&format!("pointsman_discovery_{name}"));
+    assert_eq!(value("up{source=file a}"), 0.0);
+    assert_eq!(
+        value("backends{source=file a}"),
+        3.0,
+        "what was found holds"
+    );
+    assert_eq!(value("lookups_total{result=failure,source=file a}"), 1.0);
+    assert_eq!(value("changes_total{source=file a}"), 1.0);
+    hub.keep_sources(std::iter::once("file b".to_owned()));
+    assert!(!hub.encode().contains("pointsman_discovery_"));
+}
+
+#[test]
 fn two_groups_with_one_label_do_not_spoil_the_page() {
     let hub = Hub::new(1000);
     let mut figures = contact_figures();
@@ -475,6 +494,7 @@ impl Site {
     }
 
     fn feed_everything(&self) {
+        self.hub.discovered("dns app.test:80", Some(2), true);
         let shard = self.hub.shard();
         shard.request_started(self.route);
         shard.request(&RequestDone {

@@ -1,5 +1,7 @@
 //! A pool: its members, who of them may be chosen now, and how.
 
+mod sticky;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use pointsman_config::policy::{self, HashBy};
 
 use crate::balance::{self, Balance, Candidate, Choice};
 use crate::endpoint::{Endpoint, Health};
+
+pub use self::sticky::{Home, Sticky};
 
 /// A member as the policy lists it.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct Pool {
     pub balance: Box<dyn Balance>,
     /// What is hashed, for hash policies.
     pub hash_by: Option<HashBy>,
+    /// The cookies that keep clients with their backends.
+    pub sticky: Option<Sticky>,
     /// Until a connection to a backend stands.
     pub connect_timeout: Duration,
     /// How long an unused connection to a backend is kept.
@@ -51,6 +57,10 @@ impl Pool {
         Self {
             name: spec.name.clone(),
             balance: balance::build(&spec.balance, &candidates),
+            sticky: spec
+                .sticky
+                .as_ref()
+                .map(|sticky| Sticky::build(sticky, &spec.name, &candidates)),
             members,
             candidates,
             hash_by,
@@ -58,6 +68,11 @@ impl Pool {
             idle_timeout: spec.timeouts.idle,
             id,
         }
+    }
+
+    /// Whether a request could be given to one of its members now.
+    pub fn can_serve(&self) -> bool {
+        !self.candidates.is_empty()
     }
 
     /// Chooses an endpoint that was not tried.
@@ -95,7 +110,9 @@ mod tests {
             name: "app".into(),
             balance,
             backends: Vec::new(),
+            discover: Vec::new(),
             health: None,
+            sticky: None,
             timeouts: policy::PoolTimeouts {
                 connect: Duration::from_secs(1),
                 idle: Duration::from_secs(60),

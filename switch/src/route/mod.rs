@@ -6,6 +6,7 @@ pub mod cookie;
 mod path;
 pub mod query;
 mod router;
+mod split;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::net::IpAddr;
 
 pub use self::path::{has_prefix, matched_prefix, normalize, prefixes};
 pub use self::router::Router;
+pub use self::split::Split;
 
 /// What routing looks at. Implemented by the data plane's request heads.
 pub trait RequestView {

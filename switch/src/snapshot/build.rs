@@ -9,7 +9,7 @@ use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, Protocol, Tl
 
 use super::{Action, ListenerSettings, Route, RouteTable, Snapshot};
 use crate::pool::{Member, Pool};
-use crate::route::Router;
+use crate::route::{Router, Split};
 
 /// What terminates TLS, by the files it was made of.
 pub type TlsConfigs = HashMap<TlsFiles, Arc<rustls::ServerConfig>>;
@@ -138,6 +138,15 @@ impl Frame {
 fn resolve(route: &policy::Route, places: &HashMap<&str, usize>, ids: &impl Ids) -> Option<Route> {
     let action = match &route.action {
         policy::Action::Pool(name) => Action::Pool(*places.get(name.as_str())?),
+        policy::Action::Split(split) => {
+            let pools = split.pools.iter();
+            let shares = pools
+                .map(|(name, weight)| Some((*places.get(name.as_str())?, name.as_str(), *weight)));
+            Action::Split(Split::new(
+                split.by.clone(),
+                shares.collect::<Option<Vec<_>>>()?,
+            ))
+        }
         policy::Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
         policy::Action::Respond(respond) => Action::Respond(respond.clone()),
     };
@@ -218,6 +227,7 @@ fn same_pool(
     };
     let same = before.balance == pool.balance
         && before.timeouts == pool.timeouts
+        && before.sticky == pool.sticky
         && built.members.len() == members.len()
         && built.members.iter().zip(members).all(same_member);
     same.then(|| built.clone())

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use pointsman_config::policy::{self, HeaderEdits, Retry, RouteTimeouts};
 
 use crate::pool::Pool;
+use crate::route::Split;
 
 pub use build::{Frame, Ids, TlsConfigs};
 
@@ -74,6 +75,8 @@ pub struct Route {
 pub enum Action {
     /// Forwarded to the pool at this place of [`Snapshot::pools`].
     Pool(usize),
+    /// Forwarded to one of several pools.
+    Split(Split),
     /// Answered by a redirect.
     Redirect(policy::Redirect),
     /// Answered here.

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod lifeline;
 pub mod local_task;
+pub mod machine_id;
 pub mod packet;
 pub mod process;
 pub mod realtime;

@@ -12,7 +12,11 @@ mod client;
 mod crash;
 mod drain;
 mod load;
+#[path = "../endtoend/programs.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod programs;
 mod service;
+mod sticky;
 #[path = "../common/mod.rs"]
 mod support;
 mod upgrade;

@@ -1,42 +1,63 @@
-//! Backends given by name: looked up at the start and again every ten seconds. A failed lookup
-//! changes nothing; addresses that were found once stay until others are found.
+//! Where backends are found that the policy does not list: names, SRV records, files.
+//!
+//! A [`Source`] tells the whole list, each time that it may have changed, and failures. It is asked
+//! by a task of its own, so that none waits for another, and nothing waits for any of them: what was
+//! found last stays until something else is found. Each kind of source is a file here and an arm of
+//! [`source`].
+
+mod dns;
+mod file;
+pub mod known;
+mod names;
+mod pace;
+mod srv;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
+use pointsman_config::policy::{Backend, Discover};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use self::names::Resolvers;
 use crate::control::random::SplitMix;
 
-/// Between two lookups.
-const INTERVAL: Duration = Duration::from_secs(10);
 /// After a first failure; doubled with each further one up to [`LONGEST`].
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(30);
-/// For one lookup.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// Addresses of one name that are used; the rest is left out.
-pub const MAX_ADDRESSES: usize = 64;
+/// Backends of one list that are used; the rest is left out.
+const MAX_BACKENDS: usize = 10_000;
 
-/// A host name and port.
-pub type Name = (String, u16);
-
-/// The result of one lookup.
-#[derive(Debug)]
-pub struct Found {
-    /// What was looked up.
-    pub name: Name,
-    /// The addresses in order, none twice; or why there are none.
-    pub addresses: Result<Vec<SocketAddr>, String>,
+/// A place where backends are found.
+pub trait Source: Send {
+    /// Waits until there is something to tell, and tells it. The first call tells what there is as
+    /// soon as it is known; a later one waits for a change, or for the time to look again. The next
+    /// call follows at once, so that pauses after failures are the source's own matter too: see
+    /// [`pause`].
+    fn next(&mut self) -> Told<'_>;
 }
 
-/// Looks up every name that the policy has.
+/// What a source tells: the whole list in an order that means nothing, or why there is none. An
+/// empty list is one: all backends are gone.
+pub type Told<'a> = Pin<Box<dyn Future<Output = Result<Vec<Backend>, String>> + Send + 'a>>;
+
+/// What one source has told.
+#[derive(Debug)]
+pub struct Found {
+    /// Which one.
+    pub source: Discover,
+    /// The backends in order, none twice; or why there are none.
+    pub backends: Result<Vec<Backend>, String>,
+}
+
+/// Asks every source that the policy has.
 #[derive(Debug)]
 pub struct Discovery {
-    tasks: HashMap<Name, Task>,
+    tasks: HashMap<Discover, Task>,
+    resolvers: Resolvers,
     found: mpsc::Sender<Found>,
     random: SplitMix,
 }
@@ -46,29 +67,28 @@ impl Discovery {
     pub fn new(found: mpsc::Sender<Found>, seed: u64) -> Self {
         Self {
             tasks: HashMap::new(),
+            resolvers: Resolvers::default(),
             found,
             random: SplitMix::new(seed),
         }
     }
 
-    /// Looks up these names and no others.
-    pub fn update(&mut self, wanted: impl Iterator<Item = Name>) {
+    /// Asks these sources and no others.
+    pub fn update(&mut self, wanted: impl Iterator<Item = Discover>) {
         let mut kept = HashMap::new();
         for name in wanted {
             if kept.contains_key(&name) {
                 continue;
             }
             let task = self.tasks.remove(&name).unwrap_or_else(|| {
-                let random = SplitMix::new(self.random.next_u64());
-                Task(tokio::spawn(watch(
-                    name.clone(),
-                    self.found.clone(),
-                    random,
-                )))
+                let source = source(&name, &mut self.resolvers, &mut self.random);
+                let follow = follow(name.clone(), source, self.found.clone());
+                Task(tokio::spawn(follow))
             });
             kept.insert(name, task);
         }
         self.tasks = kept;
+        self.resolvers.forget_unused();
     }
 }
 
@@ -81,97 +101,96 @@ impl Drop for Task {
     }
 }
 
-async fn watch(name: Name, found: mpsc::Sender<Found>, mut random: SplitMix) {
-    let mut failures = 0;
+fn source(name: &Discover, resolvers: &mut Resolvers, random: &mut SplitMix) -> Box<dyn Source> {
+    let random = SplitMix::new(random.next_u64());
+    match name {
+        Discover::Dns { host, port, lookup } => {
+            let names = resolvers.of(&lookup.resolvers);
+            let refresh = names::Refresh::new(lookup.refresh, random);
+            Box::new(dns::Dns::new(host, *port, names, refresh))
+        }
+        Discover::Srv { service, lookup } => {
+            let names = resolvers.of(&lookup.resolvers);
+            let refresh = names::Refresh::new(lookup.refresh, random);
+            Box::new(srv::Srv::new(service, names, refresh))
+        }
+        Discover::File { path } => Box::new(file::File::new(path.clone())),
+    }
+}
+
+async fn follow(name: Discover, mut source: Box<dyn Source>, found: mpsc::Sender<Found>) {
     loop {
-        let addresses = lookup(&name).await;
-        failures = if addresses.is_ok() { 0 } else { failures + 1 };
-        if found
-            .send(Found {
-                name: name.clone(),
-                addresses,
-            })
-            .await
-            .is_err()
-        {
+        let found_now = Found {
+            backends: source.next().await.map(tidy),
+            source: name.clone(),
+        };
+        if found.send(found_now).await.is_err() {
             return;
         }
-        tokio::time::sleep(random.jittered(pause(failures), 0.2)).await;
     }
 }
 
-async fn lookup((host, port): &Name) -> Result<Vec<SocketAddr>, String> {
-    let lookup = tokio::net::lookup_host((host.as_str(), *port));
-    let addresses = match tokio::time::timeout(TIMEOUT, lookup).await {
-        Ok(Ok(addresses)) => tidy(addresses.collect()),
-        Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err(format!("no answer within {} s", TIMEOUT.as_secs())),
-    };
-    if addresses.is_empty() {
-        Err("it has no address".to_owned())
-    } else {
-        Ok(addresses)
-    }
+/// The order of what a name server tells changes from lookup to lookup.
+fn tidy(mut backends: Vec<Backend>) -> Vec<Backend> {
+    let key = |backend: &Backend| (backend.addr.clone(), backend.name.clone());
+    backends.sort_by_cached_key(key);
+    backends.dedup_by(|one, other| one.addr == other.addr);
+    backends.truncate(MAX_BACKENDS);
+    backends
 }
 
-/// The order of a name server's answer changes from lookup to lookup and means nothing.
-fn tidy(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses.truncate(MAX_ADDRESSES);
-    addresses
-}
-
-fn pause(failures: u32) -> Duration {
-    match failures {
-        0 => INTERVAL,
-        _ => RETRY
-            .saturating_mul(1 << (failures - 1).min(8))
-            .min(LONGEST),
-    }
+/// How long a source waits after so many failures in a row, if something has not changed before.
+pub fn pause(failures: u32) -> Duration {
+    RETRY
+        .saturating_mul(1 << failures.saturating_sub(1).min(8))
+        .min(LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
+    use pointsman_config::policy::BackendAddr;
+
     use super::*;
+
+    fn backend(host: u8) -> Backend {
+        let addr = std::net::SocketAddr::from(([10, 0, 0, host], 80));
+        Backend {
+            name: addr.to_string(),
+            addr: BackendAddr::Socket(addr),
+            weight: 1,
+        }
+    }
 
     #[test]
     fn pauses_after_failures_double_up_to_thirty_seconds() {
-        let got: Vec<u64> = (0..9).map(|failures| pause(failures).as_secs()).collect();
-        assert_eq!(got, [10, 1, 2, 4, 8, 16, 30, 30, 30]);
+        let got: Vec<u64> = (1..9).map(|failures| pause(failures).as_secs()).collect();
+        assert_eq!(got, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(pause(u32::MAX), LONGEST);
     }
 
     #[test]
-    fn addresses_are_sorted_each_once_and_bounded() {
-        let mut many: Vec<SocketAddr> = (0..100)
-            .rev()
-            .map(|n| SocketAddr::from(([10, 0, 0, n], 80)))
-            .collect();
-        many.push(many[0]);
-        let got = tidy(many);
-        assert_eq!(got.len(), MAX_ADDRESSES);
-        assert_eq!(got[0], SocketAddr::from(([10, 0, 0, 0], 80)));
+    fn backends_are_sorted_each_address_once() {
+        let mut twin = backend(1);
+        twin.name = "z".into();
+        let got = tidy(vec![twin, backend(2), backend(1)]);
+        assert_eq!(got, [backend(1), backend(2)]);
     }
 
     #[tokio::test]
     async fn a_name_is_found_and_an_unknown_one_says_why() {
         let (sender, mut found) = mpsc::channel(4);
         let mut discovery = Discovery::new(sender, 1);
-        discovery.update([("localhost".to_owned(), 80)].into_iter());
-        let got = found
-            .recv()
-            .await
-            .expect("a result")
-            .addresses
-            .expect("it has addresses");
-        assert!(
-            got.iter().all(|address| address.ip().is_loopback()),
-            "{got:?}"
-        );
-        discovery.update([("nowhere.invalid".to_owned(), 80)].into_iter());
+        discovery.update([Discover::name("localhost", 80)].into_iter());
+        let got = found.recv().await.expect("a result").backends;
+        let got = got.expect("it has addresses");
+        let is_loopback = |backend: &Backend| match &backend.addr {
+            BackendAddr::Socket(socket) => socket.ip().is_loopback() && socket.port() == 80,
+            _ => false,
+        };
+        assert!(!got.is_empty() && got.iter().all(is_loopback), "{got:?}");
+        discovery.update([Discover::name("nowhere.invalid", 80)].into_iter());
         let got = found.recv().await.expect("a result");
-        assert_eq!(got.name.0, "nowhere.invalid");
-        assert!(got.addresses.is_err());
+        assert_eq!(got.source, Discover::name("nowhere.invalid", 80));
+        assert_eq!(got.backends, Err("there is no such name".to_owned()));
     }
 }

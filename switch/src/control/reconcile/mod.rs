@@ -201,7 +201,10 @@ impl<L: Listeners> Reconciler<L> {
         }
         if std::mem::take(&mut self.moved) {
             self.checker.update(self.state.checks());
-            self.discovery.update(self.state.names());
+            self.discovery.update(self.state.wanted());
+            self.state
+                .hub()
+                .keep_sources(self.state.wanted().map(|source| source.to_string()));
         }
         if !self.checked && self.state.is_checked() {
             self.checked = true;
@@ -343,17 +346,26 @@ impl<L: Listeners> Reconciler<L> {
     }
 
     fn found(&mut self, found: Found) {
-        let (host, port) = found.name.clone();
-        if let Err(error) = &found.addresses
-            && self
-                .state
-                .lookup_error(&found.name)
-                .is_none_or(|last| last.error != *error)
-        {
-            tracing::warn!("{host}:{port} cannot be resolved: {error}");
+        let (source, count) = (
+            found.source.clone(),
+            found.backends.as_ref().ok().map(Vec::len),
+        );
+        let before = self.state.lookup_error(&source).cloned();
+        match (&found.backends, &before) {
+            (Err(error), Some(before)) if before.error == *error => {}
+            (Err(error), _) => tracing::warn!("{source}: {error}"),
+            (Ok(_), Some(_)) => tracing::info!("{source}: found again"),
+            (Ok(_), None) => {}
         }
-        if self.state.learn(found) {
-            tracing::info!("the addresses of {host}:{port} have changed");
+        let changed = self.state.learn(found);
+        self.state
+            .hub()
+            .discovered(&source.to_string(), count, changed);
+        if changed {
+            tracing::info!(
+                "{source}: the backends have changed, there are {}",
+                count.unwrap_or(0)
+            );
             self.stale = true;
             self.moved = true;
         }

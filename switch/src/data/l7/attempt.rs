@@ -8,6 +8,7 @@ use super::head::{Framing, RequestHead, ResponseHead};
 use super::record::Record;
 use super::relay::{self, Download, Fault, Limits, Upload, Watch};
 use super::retry::{Failure, Retry, Rules, Step};
+use super::stay::Stay;
 use super::view::View;
 use super::{Ended, Scene, forward, must_close, respond, tunnel};
 use crate::data::upstream::{self, Connection};
@@ -37,14 +38,20 @@ pub async fn forward<'a, C: Client>(
         request,
         route,
         pool,
+        stay: Stay::begin(pool, view),
     };
+    let stay = trial.stay.as_ref();
     let mut retry = Retry::new(Rules {
         backends: route.retry.attempts,
         repeatable: request.is_idempotent() || route.retry.unsafe_methods,
-        affine: hash.is_some(),
+        affine: hash.is_some() || stay.is_some_and(Stay::has_home),
     });
     let outcome = loop {
-        let pick = |tried: &_| scene.worker.pick(pool, hash, tried).cloned();
+        let pick = |tried: &_| {
+            let home = stay.and_then(|stay| stay.home(tried));
+            home.or_else(|| scene.worker.pick(pool, hash, tried))
+                .cloned()
+        };
         let (endpoint, fresh) = match retry.next(pick) {
             Step::Try { endpoint, fresh } => (endpoint, fresh),
             Step::GiveUp(reason) => break Err(reason),
@@ -67,6 +74,7 @@ struct Trial<'a> {
     request: &'a RequestHead,
     route: &'a Route,
     pool: &'a Pool,
+    stay: Option<Stay<'a>>,
 }
 
 /// A backend's answer, its head in hand.
@@ -104,6 +112,7 @@ impl<'a> Trial<'a> {
             self.scene.conn,
             self.route,
             &endpoint.name,
+            self.stay.as_ref().map(Stay::cookie),
         );
         let mut upload = Upload::new(self.request);
         let mut watch = Watch::new(self.scene.alarm, limits);
@@ -254,7 +263,13 @@ impl<'a> Trial<'a> {
         }
         let framing = head.framing.unwrap_or(Framing::Close);
         let close = must_close(self.scene, client, self.request);
-        let lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
+        let cookie = self.set_cookie(&answer.endpoint);
+        let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
+        lines.extend(
+            cookie
+                .as_deref()
+                .map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())),
+        );
         client.begin(
             self.request,
             &outgoing(head, up.input.filled(), &lines, framing, close),
@@ -283,6 +298,11 @@ impl<'a> Trial<'a> {
         Ok(Ended::Complete)
     }
 
+    fn set_cookie(&self, endpoint: &Endpoint) -> Option<String> {
+        let over_tls = self.scene.conn.scheme == "https";
+        self.stay.as_ref()?.set_cookie(endpoint, over_tls)
+    }
+
     fn cut_short(&self, endpoint: &Arc<Endpoint>, reason: Reason) {
         if reason.side() == Side::Endpoint {
             self.scene.worker.events.send(Event::EndpointFailed {
@@ -299,7 +319,13 @@ impl<'a> Trial<'a> {
         record: &mut Record<'_>,
     ) -> Result<Ended, Reason> {
         let (head, up) = (&answer.head, &mut answer.up);
+        let cookie = self.set_cookie(&answer.endpoint);
         let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
+        lines.extend(
+            cookie
+                .as_deref()
+                .map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())),
+        );
         let protocol = self
             .request
             .upgrade

@@ -14,13 +14,14 @@ use crate::data::buffer::Buffer;
 use crate::route;
 use crate::snapshot::Route;
 
-/// Writes the head for a backend of this name into `out`.
+/// Writes the head for a backend of this name into `out`, without the cookie of the name `hidden`.
 pub fn request(
     out: &mut Buffer,
     request: &RequestHead,
     conn: &ConnInfo,
     route: &Route,
     backend: &str,
+    hidden: Option<&[u8]>,
 ) {
     request_line(out, request, route);
     let edits = &route.request_headers;
@@ -52,7 +53,10 @@ pub fn request(
         };
         let listed = lists && !line.known.is_vital() && request.connection_lists(name);
         if passes && !listed && !field::is_edited(edits, name) {
-            field(out, name, value);
+            match hidden.filter(|_| line.known == Known::Cookie) {
+                Some(hidden) => cookies(out, name, value, hidden),
+                None => field(out, name, value),
+            }
         }
     }
     framing(out, request);
@@ -64,6 +68,32 @@ pub fn request(
         .filter(|(name, _)| name != "host")
     {
         field(out, name.as_bytes(), value.as_bytes());
+    }
+    out.extend(b"\r\n");
+}
+
+/// Writes a Cookie field without the cookie of the name `hidden`, and none if no other is left.
+fn cookies(out: &mut Buffer, name: &[u8], value: &[u8], hidden: &[u8]) {
+    let is_hidden = |pair: &[u8]| {
+        let rest = pair.trim_ascii_start().strip_prefix(hidden);
+        rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+    };
+    let pairs = || value.split(|byte| *byte == b';');
+    if !pairs().any(is_hidden) {
+        return field(out, name, value);
+    }
+    let left = pairs().filter(|pair| !is_hidden(pair));
+    let mut left = left
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| !pair.is_empty())
+        .peekable();
+    if left.peek().is_none() {
+        return;
+    }
+    out.extend(name);
+    for (at, pair) in left.enumerate() {
+        out.extend(if at == 0 { b": " } else { b"; " });
+        out.extend(pair);
     }
     out.extend(b"\r\n");
 }
@@ -304,6 +334,27 @@ mod tests {
         }
         for name in ["X-Forwarded-For", "my_header", "_"] {
             assert!(!is_masked(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn backends_do_not_see_the_hidden_cookie_and_see_all_others() {
+        for (sent, seen) in [
+            ("SRV=x", None),
+            (" SRV = x ;", None),
+            ("a=1; SRV=x; b=2", Some("a=1; b=2")),
+            ("SRV=x;a=1;SRV=y", Some("a=1")),
+            ("a=1;b=2", Some("a=1;b=2")),
+            (
+                "SRVX=1; srv=2; a=SRV=3; SRV",
+                Some("SRVX=1; srv=2; a=SRV=3; SRV"),
+            ),
+        ] {
+            let mut out = Buffer::new();
+            cookies(&mut out, b"Cookie", sent.as_bytes(), b"SRV");
+            let expected = seen.map(|seen| format!("Cookie: {seen}\r\n"));
+            let got = String::from_utf8_lossy(out.filled()).into_owned();
+            assert_eq!(got, expected.unwrap_or_default(), "{sent}");
         }
     }
 

@@ -21,6 +21,7 @@ mod record;
 mod relay;
 mod respond;
 mod retry;
+mod stay;
 mod tunnel;
 mod view;
 
@@ -28,6 +29,8 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::ready;
+
+use pointsman_config::policy::HashBy;
 
 pub use h1::serve as serve_h1;
 pub use h2::serve as serve_h2;
@@ -41,6 +44,8 @@ use self::view::View;
 use super::timer::Alarm;
 use super::worker::Worker;
 use crate::error::Reason;
+use crate::pool::Pool;
+use crate::route::Split;
 use crate::snapshot::{Action, ListenerSettings, Snapshot};
 
 /// The preface that opens every HTTP/2 connection (RFC 9113 3.4).
@@ -161,6 +166,10 @@ async fn answer<'a, C: Client>(
             let pool = scene.snapshot.pools.get(*place).ok_or(Reason::Internal)?;
             attempt::forward(scene, client, request, &view, route, pool, record).await
         }
+        Action::Split(split) => {
+            let pool = share(scene.snapshot, split, &view).ok_or(Reason::Internal)?;
+            attempt::forward(scene, client, request, &view, route, pool, record).await
+        }
         Action::Redirect(redirect) => {
             local(
                 scene,
@@ -175,6 +184,17 @@ async fn answer<'a, C: Client>(
             local(scene, client, request, &Local::fixed(respond), record).await
         }
     }
+}
+
+/// The pool that a split has for this client.
+fn share<'a>(snapshot: &'a Snapshot, split: &Split, view: &View<'_>) -> Option<&'a Pool> {
+    let key = view
+        .hash(split.by())
+        .or_else(|| view.hash(&HashBy::ClientIp));
+    let pool = |place: usize| snapshot.pools.get(place);
+    let can_serve = |place| pool(place).is_some_and(|pool| pool.can_serve());
+    let place = split.draw(key.unwrap_or_default(), can_serve)?;
+    pool(place).map(|pool| &**pool)
 }
 
 /// Turns what failed into an answer, if the client can still get one.

@@ -41,14 +41,11 @@ impl<'a> View<'a> {
         }
     }
 
-    fn cookie(&self, name: &str) -> Option<&[u8]> {
-        let mut cookies = self
-            .head
-            .values(Known::Cookie)
-            .flat_map(route::cookie::cookies);
-        cookies
-            .find(|(given, _)| *given == name.as_bytes())
-            .map(|(_, value)| value)
+    /// The values of the cookies of this name.
+    pub fn cookies<'v>(&'v self, name: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
+        let fields = self.head.values(Known::Cookie);
+        let named = fields.flat_map(route::cookie::cookies);
+        named.filter_map(move |(given, value)| (given == name).then_some(value))
     }
 
     /// The hash of what the pool hashes by, if the request has it.
@@ -60,7 +57,7 @@ impl<'a> View<'a> {
             }),
             HashBy::Path => Some(hash_bytes(self.path.as_bytes())),
             HashBy::Header(name) => self.header(name).next().map(hash_bytes),
-            HashBy::Cookie(name) => self.cookie(name).map(hash_bytes),
+            HashBy::Cookie(name) => self.cookies(name.as_bytes()).next().map(hash_bytes),
             HashBy::Query(name) => route::query::parameters(self.query?)
                 .find(|(given, _)| *given == name.as_bytes())
                 .map(|(_, value)| hash_bytes(value)),

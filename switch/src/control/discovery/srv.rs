@@ -1,0 +1,228 @@
+//! The SRV records of a service (RFC 2782).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::proto::rr::rdata::SRV;
+use pointsman_config::policy::{Backend, BackendAddr};
+
+use super::dns::Addresses;
+use super::names::{Failure, Names, Refresh};
+use super::{Source, Told};
+
+/// Records of one service that are used; the rest is left out.
+const MAX_RECORDS: usize = 256;
+/// The largest weight of a backend.
+const MAX_WEIGHT: u32 = 1000;
+
+/// A service that is looked up again and again.
+#[derive(Debug)]
+pub struct Srv {
+    service: String,
+    names: Arc<Names>,
+    refresh: Refresh,
+    /// Of every target of the last answer.
+    targets: HashMap<String, Addresses>,
+}
+
+/// One record, its name without the final dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    priority: u16,
+    weight: u16,
+    port: u16,
+    target: String,
+}
+
+impl Srv {
+    /// The backends of this service.
+    pub fn new(service: &str, names: Arc<Names>, refresh: Refresh) -> Self {
+        Self {
+            service: service.to_owned(),
+            names,
+            refresh,
+            targets: HashMap::new(),
+        }
+    }
+
+    async fn look(&mut self) -> Result<Vec<Backend>, String> {
+        self.refresh.wait().await;
+        let looked = self.records().await;
+        let (records, mut ttl) = match looked {
+            Ok(found) => found,
+            Err(why) => {
+                self.refresh.ended(None);
+                return Err(why);
+            }
+        };
+        let mut last_error = None;
+        let mut targets = HashMap::new();
+        for record in &records {
+            if targets.contains_key(&record.target) {
+                continue;
+            }
+            let mut addresses = self.targets.remove(&record.target).unwrap_or_default();
+            let answers = self.names.addresses(&record.target).await;
+            match addresses.learn(answers) {
+                Ok(found) => ttl = ttl.min(found),
+                Err(why) => last_error = Some(format!("{}: {why}", record.target)),
+            }
+            targets.insert(record.target.clone(), addresses);
+        }
+        self.targets = targets;
+        let backends = backends(&records, &self.targets);
+        match last_error {
+            Some(why) if backends.is_empty() => {
+                self.refresh.ended(None);
+                Err(why)
+            }
+            _ => {
+                self.refresh.ended(Some(ttl));
+                Ok(backends)
+            }
+        }
+    }
+
+    async fn records(&self) -> Result<(Vec<Record>, Duration), String> {
+        let answer = self.names.services(&self.service).await;
+        let answer = answer.map_err(Failure::text)?;
+        let records: Vec<_> = answer.records.iter().filter_map(record).collect();
+        if records.is_empty() {
+            return Err("the service is not offered".to_owned());
+        }
+        Ok((best(records), answer.ttl))
+    }
+}
+
+impl Source for Srv {
+    fn next(&mut self) -> Told<'_> {
+        Box::pin(self.look())
+    }
+}
+
+/// `None` for the root, which says that the service is not there.
+fn record(srv: &SRV) -> Option<Record> {
+    let target = srv.target.to_ascii();
+    let target = target.trim_end_matches('.').to_ascii_lowercase();
+    (!target.is_empty() && srv.port != 0).then_some(Record {
+        priority: srv.priority,
+        weight: srv.weight,
+        port: srv.port,
+        target,
+    })
+}
+
+/// Those of the lowest number: others are for when none of these can be reached, which a pool without
+/// groups cannot say.
+fn best(mut records: Vec<Record>) -> Vec<Record> {
+    let least = records.iter().map(|record| record.priority).min();
+    records.retain(|record| Some(record.priority) == least);
+    records.truncate(MAX_RECORDS);
+    records
+}
+
+fn backends(records: &[Record], targets: &HashMap<String, Addresses>) -> Vec<Backend> {
+    let heaviest = records.iter().map(|record| record.weight).max();
+    let of_record = |record: &Record| {
+        let addresses = targets.get(&record.target).map(Addresses::all);
+        let addresses = addresses.unwrap_or_default();
+        let several = addresses.len() > 1;
+        let (record, heaviest) = (record.clone(), heaviest.unwrap_or_default());
+        addresses.into_iter().map(move |ip| Backend {
+            name: match several {
+                true => format!("{}:{} ({ip})", record.target, record.port),
+                false => format!("{}:{}", record.target, record.port),
+            },
+            addr: BackendAddr::Socket(SocketAddr::new(ip, record.port)),
+            weight: weight(record.weight, heaviest),
+        })
+    };
+    records.iter().flat_map(of_record).collect()
+}
+
+/// The weights of records go up to 65535. One of 0 has a small chance and not none.
+fn weight(weight: u16, heaviest: u16) -> u32 {
+    let (weight, heaviest) = (u32::from(weight), u32::from(heaviest));
+    match heaviest > MAX_WEIGHT {
+        true => (weight * MAX_WEIGHT / heaviest).max(1),
+        false => weight.max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use hickory_resolver::proto::rr::Name;
+
+    use super::super::names::Answer;
+    use super::*;
+
+    fn srv(priority: u16, weight: u16, port: u16, target: &str) -> Record {
+        let target = Name::from_str(target).expect("a name");
+        let srv = SRV::new(priority, weight, port, target);
+        record(&srv).expect("it is offered")
+    }
+
+    fn at(hosts: &[&str]) -> Addresses {
+        let mut addresses = Addresses::default();
+        let hosts = hosts.iter().map(|host| host.parse().expect("an address"));
+        let answer = Answer {
+            records: hosts.collect(),
+            ttl: Duration::ZERO,
+        };
+        let none = Err(Failure::Nothing(String::new()));
+        addresses.learn([Ok(answer), none]).expect("addresses");
+        addresses
+    }
+
+    #[test]
+    fn each_record_is_a_backend_with_its_port_and_weight() {
+        let records = [
+            srv(0, 3, 8080, "A.app.internal."),
+            srv(0, 0, 8081, "b.app.internal."),
+        ];
+        let targets = HashMap::from([
+            ("a.app.internal".to_owned(), at(&["10.0.0.1"])),
+            ("b.app.internal".to_owned(), at(&["10.0.0.2", "10.0.0.3"])),
+        ]);
+        let got = backends(&records, &targets);
+        let got: Vec<_> = got
+            .iter()
+            .map(|one| (one.name.as_str(), one.weight))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                ("a.app.internal:8080", 3),
+                ("b.app.internal:8081 (10.0.0.2)", 1),
+                ("b.app.internal:8081 (10.0.0.3)", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn of_several_priorities_the_lowest_number_counts() {
+        let records = vec![
+            srv(20, 1, 80, "c."),
+            srv(10, 1, 80, "a."),
+            srv(10, 1, 80, "b."),
+        ];
+        let targets: Vec<_> = best(records).into_iter().map(|one| one.target).collect();
+        assert_eq!(targets, ["a", "b"]);
+    }
+
+    #[test]
+    fn weights_keep_their_ratio() {
+        assert_eq!([0, 1, 1000].map(|one| weight(one, 1000)), [1, 1, 1000]);
+        let got = [0, 1, 13_107, 65_535].map(|one| weight(one, 65_535));
+        assert_eq!(got, [1, 1, 200, 1000]);
+    }
+
+    #[test]
+    fn a_target_of_nothing_says_that_the_service_is_not_there() {
+        assert_eq!(record(&SRV::new(0, 0, 0, Name::root())), None);
+    }
+}
