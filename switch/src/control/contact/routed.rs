@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use ipnet::IpNet;
 
 use super::group::Role;
-use super::host::{AddressDevice, Host, Scope};
+use super::host::{AddressDevice, Held, Host, Scope};
 use super::plan::RoutedPlan;
 use super::relay::soft::LOOPBACK;
 use super::status::ContactStatus;
@@ -99,6 +99,16 @@ impl Routed {
             let _ = host.remove_address(LOOPBACK, IpNet::from(*ip));
         }
         self.turn(false, "this switch ends");
+    }
+
+    /// What is to go at once should this process die: the kernel takes its device away only after it
+    /// has freed its memory.
+    pub(super) fn held(&self) -> impl Iterator<Item = Held> {
+        let announced = self.plan.addresses.iter().filter(|_| self.is_announced);
+        announced.map(|ip| Held {
+            index: self.device.index,
+            net: IpNet::from(*ip),
+        })
     }
 
     fn turn(&mut self, is_announced: bool, why: &'static str) {

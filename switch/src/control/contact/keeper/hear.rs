@@ -13,10 +13,6 @@ use crate::metrics::Tally;
 use crate::shared::quotas::Used;
 
 impl Keeper {
-    fn member(&mut self, group: GroupId) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.id() == group)
-    }
-
     /// What the other switches have said.
     pub(super) fn hear(&mut self, now: Instant) {
         let news = self.mesh.as_mut().map(Mesh::news).unwrap_or_default();
@@ -40,27 +36,39 @@ impl Keeper {
                     tracing::info!("switch {peer} is alive");
                     self.changed = true;
                 }
-                News::Policy(peer, differs) => {
-                    let (event, text) = match differs {
-                        true => ("policy-differs", "runs another policy than this one"),
-                        false => ("policy-same", "runs the same policy as this one again"),
-                    };
-                    let text = format!("switch {peer} {text}");
-                    tracing::info!("{text}");
-                    self.changed = true;
-                    self.note(event, None, text);
-                }
-                News::Lost(peer, groups, why) => {
-                    let text = format!("switch {peer} is gone: {why}");
-                    tracing::warn!("{text}");
-                    self.note("peer-lost", None, text);
-                    for (group, address) in groups {
-                        self.clear_relays(group);
-                        if let Some(member) = self.member(group) {
-                            member.election.lost(address, now);
-                        }
-                    }
-                }
+                News::Policy(peer, differs) => self.policy_compared(peer, differs),
+                News::Lost(peer, groups, why) => self.peer_lost(peer, groups, why, now),
+            }
+        }
+    }
+
+    fn policy_compared(&mut self, peer: IpAddr, differs: bool) {
+        self.changed = true;
+        if differs {
+            let text = format!("switch {peer} runs another policy than this one");
+            tracing::warn!("{text}");
+            self.note("policy-differs", None, text);
+        } else {
+            let text = format!("switch {peer} runs the same policy as this one again");
+            tracing::info!("{text}");
+            self.note("policy-same", None, text);
+        }
+    }
+
+    fn peer_lost(
+        &mut self,
+        peer: IpAddr,
+        groups: Vec<(GroupId, IpAddr)>,
+        why: &'static str,
+        now: Instant,
+    ) {
+        let text = format!("switch {peer} is gone: {why}");
+        tracing::warn!("{text}");
+        self.note("peer-lost", None, text);
+        for (group, address) in groups {
+            self.clear_relays(group);
+            if let Some(member) = self.member(group) {
+                member.election.lost(address, now);
             }
         }
     }

@@ -191,6 +191,11 @@ impl Keeper {
         }
     }
 
+    /// The member of this group.
+    fn member(&mut self, group: GroupId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id() == group)
+    }
+
     fn deadline(&self) -> Instant {
         let members = self.members.iter().filter_map(Member::deadline);
         let mesh = self.mesh.as_ref().map(Mesh::deadline);

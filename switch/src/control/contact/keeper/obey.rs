@@ -3,11 +3,13 @@
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use super::{Keeper, Phase, SUCCESSOR, WITHDRAWAL, Waiting};
 use crate::control::contact::command::{Command, Inheritance};
 use crate::control::contact::desk::{Order, Refusal, Reply};
 use crate::control::contact::group::{GroupId, Role};
-use crate::control::contact::host::sysctl;
+use crate::control::contact::host::{Host, sysctl};
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::Mesh;
 use crate::control::contact::place::Place;
@@ -104,11 +106,8 @@ impl Keeper {
             self.members.push(Member::new(group, place, now));
         }
         for group in self.plan.groups.clone() {
-            if let Some(member) = self
-                .members
-                .iter_mut()
-                .find(|member| member.id() == group.id)
-            {
+            let mut members = self.members.iter_mut();
+            if let Some(member) = members.find(|member| member.id() == group.id) {
                 member.change(&self.host, group, now);
             }
         }
@@ -328,14 +327,14 @@ impl Keeper {
 
 /// Addresses that a process before has left behind are nobody's to answer for: the holder is
 /// elected.
-fn clear_leftovers(host: &crate::control::contact::host::Host, member: &Member) {
+fn clear_leftovers(host: &Host, member: &Member) {
     if member.plan.priority == u8::MAX {
         return;
     }
     let Some(place) = &member.place else { return };
     for net in &member.plan.addresses {
         let on_interface = host.remove_address(place.index(), place.as_put(*net));
-        let on_loopback = host.remove_address(LOOPBACK, ipnet::IpNet::from(net.addr()));
+        let on_loopback = host.remove_address(LOOPBACK, IpNet::from(net.addr()));
         if matches!(on_interface, Ok(true)) || matches!(on_loopback, Ok(true)) {
             tracing::warn!("{net} was left behind by a process before: it is taken off");
         }

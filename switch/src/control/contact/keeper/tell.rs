@@ -15,6 +15,7 @@ use crate::control::contact::peer::message::{GroupState, MemberState, Message, Q
 use crate::control::contact::place::Place;
 use crate::control::contact::relay::Relay;
 use crate::control::contact::relay::soft::LOOPBACK;
+use crate::control::contact::routed::Routed;
 use crate::control::contact::status::ContactEvent;
 use crate::metrics::ContactFigures;
 
@@ -197,6 +198,9 @@ impl Keeper {
         if let Some(mesh) = &self.mesh {
             charge.farewells.extend(mesh.farewells());
         }
+        charge
+            .addresses
+            .extend(self.routed.iter().flat_map(Routed::held));
         for member in &self.members {
             let Some(place) = &member.place else { continue };
             charge.links.extend(place.device());
