@@ -20,8 +20,11 @@ use crate::metrics::{AddressFigures, address_label};
 
 /// Neighbours are told again so often where all members keep sessions, so that a gap is noticed.
 const REFRESH: Duration = Duration::from_secs(60);
-/// Where a member may be one that tells nobody when it lets go.
+/// As often at least where a member may be one that tells nobody when it lets go.
 const BLIND_REFRESH: Duration = Duration::from_secs(1);
+/// And not more often, however fast the adverts are: networks that watch over ARP cut off who sends
+/// 15 in a second.
+const LEAST_REFRESH: Duration = Duration::from_millis(100);
 /// Between two answers to neighbours that claim the addresses.
 const CONTRADICTION: Duration = Duration::from_millis(50);
 
@@ -242,7 +245,10 @@ impl Member {
 
     fn begin_burst(&mut self, now: Instant) {
         let blind = self.election.standbys() == 0;
-        let refresh = if blind { BLIND_REFRESH } else { REFRESH };
+        let refresh = match blind {
+            true => self.plan.interval.clamp(LEAST_REFRESH, BLIND_REFRESH),
+            false => REFRESH,
+        };
         let mut burst = Burst::begin(now, refresh);
         // The first one has gone out.
         burst.due(now);

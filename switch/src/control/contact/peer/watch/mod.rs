@@ -102,6 +102,8 @@ impl Watch {
         self.slept = silence.map_or(Duration::ZERO, |silence| {
             silence.min(self.slept.saturating_add(lateness))
         });
+        // Nor was the peer's system asked again when it should have been.
+        self.answered = self.answered.map(|answered| now.min(answered + lateness));
     }
 
     /// When [`Watch::is_dead`] is to be asked next, if nothing is heard until then.

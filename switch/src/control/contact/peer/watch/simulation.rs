@@ -18,7 +18,12 @@ struct Weather {
     /// Share of our turns that begin late by up to `stall`.
     stalls: f64,
     stall: Duration,
+    /// Whether the peer's system answers echoes, however late its process is.
+    answers: bool,
 }
+
+/// From an echo to its answer.
+const ROUND_TRIP: Duration = Duration::from_micros(100);
 
 const CALM: Weather = Weather {
     jitter: Duration::from_micros(500),
@@ -27,6 +32,7 @@ const CALM: Weather = Weather {
     spike: Duration::ZERO,
     stalls: 0.0,
     stall: Duration::ZERO,
+    answers: false,
 };
 
 const HEARTBEAT: Duration = Duration::from_millis(5);
@@ -39,6 +45,8 @@ struct World {
     /// When heartbeats will arrive, sorted; the peer dies after the last one.
     arrivals: Vec<Instant>,
     died: Instant,
+    /// When the answer to an echo will arrive.
+    answer: Option<Instant>,
     watch: Watch,
     now: Instant,
 }
@@ -70,6 +78,7 @@ impl World {
             random,
             arrivals,
             died,
+            answer: None,
             watch,
             now: start,
         }
@@ -79,7 +88,9 @@ impl World {
         let (mut next, mut false_deaths, mut was_dead) = (0, 0, false);
         loop {
             let arrival = self.arrivals.get(next).copied();
-            let wanted = [arrival, self.watch.deadline()].into_iter().flatten().min();
+            let asks_at = self.watch.asks_at().filter(|_| self.weather.answers);
+            let wanted = [arrival, self.watch.deadline(), asks_at, self.answer];
+            let wanted = wanted.into_iter().flatten().min();
             let wanted = wanted.expect("a peer that is alive is heard, and watched then");
             let late = match self.random.unit() < self.weather.stalls {
                 true => self.weather.stall.mul_f64(self.random.unit()),
@@ -90,6 +101,14 @@ impl World {
             while self.arrivals.get(next).is_some_and(|at| *at <= self.now) {
                 self.watch.heard(self.now);
                 next += 1;
+            }
+            if self.answer.is_some_and(|at| at <= self.now) {
+                self.answer = None;
+                self.watch.answered(self.now);
+            }
+            let is_there = next < self.arrivals.len();
+            if self.watch.asks(self.now) && self.weather.answers && is_there {
+                self.answer = Some(self.now + ROUND_TRIP);
             }
             let dead = self.watch.is_dead(self.now);
             if dead && next == self.arrivals.len() {
@@ -159,4 +178,20 @@ fn delays_beyond_the_misses_are_taken_for_deaths_as_often_as_nothing_comes_meanw
         (1..=200).contains(&false_deaths),
         "{false_deaths} in 200,000"
     );
+}
+
+#[test]
+fn a_peer_whose_system_answers_is_never_dead_however_late_both_processes_are() {
+    let weather = Weather {
+        spikes: 0.4,
+        spike: Duration::from_millis(100),
+        stalls: 0.05,
+        stall: Duration::from_millis(8),
+        answers: true,
+        ..CALM
+    };
+    let (false_deaths, found) = runs(weather);
+    assert_eq!(false_deaths, 0);
+    // The last heartbeat may have been that late.
+    assert!(found < Duration::from_millis(130), "{found:?}");
 }

@@ -154,6 +154,23 @@ fn a_peer_whose_system_answers_is_late_and_not_dead() {
 }
 
 #[test]
+fn an_answer_counts_for_longer_when_we_were_late_to_ask_again() {
+    let (mut watch, start) = heard();
+    assert!(watch.asks(start + ms(11)));
+    watch.answered(start + ms(11));
+    assert!(watch.asks(start + ms(16)));
+    watch.answered(start + ms(16));
+    let late = start + ms(21) + Duration::from_micros(2700);
+    watch.looked(late, Duration::from_micros(2700));
+    assert!(watch.asks(late));
+    assert!(
+        !watch.is_dead(late),
+        "its system has not been asked in time"
+    );
+    assert!(watch.is_dead(late + ms(6)));
+}
+
+#[test]
 fn a_system_that_answers_for_a_process_that_does_not_is_believed_for_a_while() {
     let start = Instant::now();
     let mut watch = Watch::new(ms(5), 3);
