@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 
+use crate::backends;
 use crate::decode::{Decoded, Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
-use crate::policy::{Backend, Pool};
+use crate::policy::{Backend, Discover, Pool};
 use crate::source::Place;
 
 /// Looks at what the backends of one pool have to do with each other.
@@ -11,6 +12,20 @@ pub(super) fn check_pools(decoded: &Decoded, d: &mut Diagnostics) {
         let title = format!("the pool `{}`", pool.item.name);
         check_twins(&title, &pool.item.backends, &pool.places.backends, d);
         check_weights(pool, d);
+        check_files(pool, d);
+    }
+}
+
+/// A list of backends may be written later, or be right by then: the pool begins without it.
+fn check_files(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
+    for (source, place) in pool.item.discover.iter().zip(&pool.places.discover) {
+        if let Discover::File { path } = source
+            && let Err(report) = backends::read(path)
+        {
+            let message = format!("no backends can be read now: {}", report.headline());
+            d.warning(*place, "unusable-list", message)
+                .help("the pool begins without them, and takes them as soon as the file is right");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::top::non_empty;
 use crate::diagnostics::Diagnostics;
 use crate::keys::{Key, Kind, Section};
 use crate::policy::{BackendAddr, Discover, Lookup};
-use crate::source::{Node, Value};
+use crate::source::{Node, Place, Value};
 use crate::suggest::quoted;
 use crate::value::{Unfit, parse_backend, parse_resolver, parse_service};
 
@@ -16,8 +16,8 @@ const MAX_SOURCES: usize = 16;
 /// The most name servers of one source.
 const MAX_RESOLVERS: usize = 8;
 
-/// Decodes `discover` of a pool.
-pub(super) fn discover(pool: &Reader<'_>, d: &mut Diagnostics) -> Vec<Discover> {
+/// Decodes `discover` of a pool; also where each source stands.
+pub(super) fn discover(pool: &Reader<'_>, d: &mut Diagnostics) -> Vec<(Discover, Place)> {
     let Some(found) = pool.find("discover") else {
         return Vec::new();
     };
@@ -39,7 +39,7 @@ pub(super) fn discover(pool: &Reader<'_>, d: &mut Diagnostics) -> Vec<Discover> 
                 .also(first, "first here");
         }
     }
-    sources.into_iter().map(|(source, _)| source).collect()
+    sources
 }
 
 fn source(

@@ -86,6 +86,8 @@ pub(crate) struct PoolPlaces {
     pub(crate) backends_key: Place,
     /// As long as `Pool::backends`.
     pub(crate) backends: Vec<Place>,
+    /// As long as `Pool::discover`.
+    pub(crate) discover: Vec<Place>,
 }
 
 /// Where the parts of a contact stand: the contact itself for those that are not written.

@@ -21,7 +21,7 @@ pub(super) fn pool(
 ) -> Placed<Pool, PoolPlaces> {
     let errors = d.errors();
     let (backends, places) = backends(reader, d);
-    let discover = discover(reader, d);
+    let (discover, sources) = discover(reader, d).into_iter().unzip();
     require_backends(reader, d);
     let item = Pool {
         name: name.to_owned(),
@@ -40,6 +40,7 @@ pub(super) fn pool(
         name: reader.place(),
         backends_key,
         backends: places,
+        discover: sources,
     };
     Placed {
         item,

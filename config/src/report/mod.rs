@@ -57,6 +57,28 @@ impl Report {
         }
     }
 
+    /// In one line: the first error with its place and remedy, and how many follow; the summary when
+    /// there is none.
+    pub fn headline(&self) -> String {
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        let mut errors = self.problems.iter().filter(is_error);
+        let Some(first) = errors.next() else {
+            return self.summary();
+        };
+        let file = first.file.display();
+        let mut line = match first.line {
+            0 => format!("{file}: {}", first.message),
+            number => format!("{file}:{number}:{}: {}", first.column, first.message),
+        };
+        if let Some(help) = &first.help {
+            line.push_str(&format!(" ({help})"));
+        }
+        match errors.count() {
+            0 => line,
+            more => format!("{line}; {more} more"),
+        }
+    }
+
     /// For people: each problem with an excerpt in the manner of rustc, then the summary. Colours
     /// are ANSI escape sequences.
     pub fn render_text(&self, color: bool) -> String {

@@ -1,7 +1,7 @@
 //! What may change while the process runs, and the one way it does: policy, endpoints and health
 //! go in, snapshots come out. No I/O.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -29,6 +29,8 @@ pub struct State {
     publisher: Publisher,
     hub: Arc<Hub>,
     in_force_since: SystemTime,
+    /// Where backends are looked for.
+    wanted: BTreeSet<Discover>,
 }
 
 impl State {
@@ -42,7 +44,9 @@ impl State {
         hub.config_info(&loaded.policy.digest);
         let publisher = Publisher::new(frame.snapshot(1, members, None));
         let in_force_since = SystemTime::now();
+        let wanted = wanted(&loaded.policy, &resolved);
         Self {
+            wanted,
             loaded,
             frame,
             table,
@@ -61,7 +65,7 @@ impl State {
             .sort_by_key(|list| !list.source.starts_with("file "));
         for list in known.lists {
             let named = |source: &Discover| source.to_string() == list.source;
-            let source = self.wanted().find(named);
+            let source = self.wanted.iter().find(|source| named(source)).cloned();
             if let Some(source) = source {
                 let backends = Ok(list.read());
                 self.learn(Found { source, backends });
@@ -175,8 +179,9 @@ impl State {
         let previous = std::mem::replace(&mut self.frame, frame);
         self.loaded = loaded;
         self.in_force_since = SystemTime::now();
-        let wanted: HashSet<Discover> = self.wanted().collect();
+        let wanted = wanted(&self.loaded.policy, &self.resolved);
         self.resolved.retain(|source| wanted.contains(source));
+        self.wanted = wanted;
         self.publish_after(Some(previous));
         self.hub.config_info(&self.loaded.policy.digest);
     }
@@ -203,19 +208,21 @@ impl State {
 
     /// Takes what a source tells; whether it changes the endpoints.
     pub fn learn(&mut self, found: Found) -> bool {
-        let wanted = self.wanted().any(|source| source == found.source);
-        wanted && self.resolved.learn(found.source, found.backends)
+        if !self.wanted.contains(&found.source) {
+            return false;
+        }
+        let changed = self.resolved.learn(found.source, found.backends);
+        if changed {
+            // A list may hold names.
+            self.wanted = wanted(&self.loaded.policy, &self.resolved);
+        }
+        changed
     }
 
     /// The sources that backends are looked for in: those of the pools, names among the backends, and
     /// names in what was found.
-    pub fn wanted(&self) -> impl Iterator<Item = Discover> {
-        let pools = &self.loaded.policy.pools;
-        let listed = pools.iter().flat_map(|pool| &pool.backends);
-        let sources = || pools.iter().flat_map(|pool| &pool.discover);
-        let found = sources().filter_map(|source| self.resolved.backends(source));
-        let names = listed.chain(found.flatten()).filter_map(name);
-        sources().cloned().chain(names)
+    pub fn wanted(&self) -> &BTreeSet<Discover> {
+        &self.wanted
     }
 
     /// The endpoints that are to be checked, and how.
@@ -244,8 +251,13 @@ impl State {
         u32::try_from(up.count()).unwrap_or(u32::MAX)
     }
 
-    /// Whether every endpoint that is checked regularly has been checked once.
+    /// Whether every source of backends has told something, if only that it fails, and every endpoint
+    /// that is checked regularly has been checked once.
     pub fn is_checked(&self) -> bool {
+        let mut sources = self.wanted.iter();
+        if sources.any(|source| self.resolved.get(source).is_none()) {
+            return false;
+        }
         let snapshot = self.publisher.current();
         let mut pools = self.loaded.policy.pools.iter().zip(&snapshot.pools);
         pools.all(|(policy, pool)| {
@@ -269,6 +281,14 @@ impl State {
             .snapshot(before.generation + 1, members, Some((frame, &before)));
         self.publisher.publish(next);
     }
+}
+
+fn wanted(policy: &Policy, resolved: &Resolved) -> BTreeSet<Discover> {
+    let listed = policy.pools.iter().flat_map(|pool| &pool.backends);
+    let sources = || policy.pools.iter().flat_map(|pool| &pool.discover);
+    let found = sources().filter_map(|source| resolved.backends(source));
+    let names = listed.chain(found.flatten()).filter_map(name);
+    sources().cloned().chain(names).collect()
 }
 
 /// What has to be looked up before the backend can be reached.
@@ -385,6 +405,12 @@ mod tests {
     fn an_unresolved_backend_is_not_checked_and_holds_nothing_up() {
         let mut state = state(&["app.test:80"]);
         assert!(state.checks().is_empty());
+        assert!(!state.is_checked(), "nobody knows yet");
+        let failed = Found {
+            backends: Err("no answer".into()),
+            ..found(&[])
+        };
+        assert!(!state.learn(failed));
         assert!(state.is_checked());
         assert!(state.learn(found(&["10.0.0.1:80"])));
         state.publish();

@@ -1,7 +1,5 @@
 //! What `GET /status` and `pointsman status` tell.
 
-use std::collections::BTreeSet;
-
 use pointsman_config::policy::{self, BackendAddr, Balance, BindAddr, Discover, Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -304,7 +302,6 @@ fn backend_status(state: &State, policy: &policy::Pool, member: &Member) -> Back
 }
 
 fn source_statuses(state: &State) -> Vec<SourceStatus> {
-    let wanted: BTreeSet<Discover> = state.wanted().collect();
     let status = |source: &Discover| {
         let known = state.source_known(source).cloned().unwrap_or_default();
         let word = match (&known.backends, &known.error) {
@@ -321,7 +318,7 @@ fn source_statuses(state: &State) -> Vec<SourceStatus> {
             error: known.error.map(|last| last.error),
         }
     };
-    wanted.iter().map(status).collect()
+    state.wanted().iter().map(status).collect()
 }
 
 fn lookup_status(state: &State, policy: &policy::Pool, backend: &str) -> Option<CheckStatus> {

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::client::WebSocket;
 use crate::crowd::Crowd;
 use crate::programs::program;
 use crate::support::*;
@@ -247,6 +248,7 @@ fn a_file_that_is_edited_under_load_fails_no_request() {
     let switch = Switch::start(&discovering(&keys));
     wait_for_source(&switch, "found", 1);
     switch.wait_for_states(&["up"]);
+    let mut socket = WebSocket::open(switch.address("web"), "/ws");
     let crowd = Crowd::start(4, switch.address("web"), "/");
     let edits: [&[usize]; 6] = [&[0, 1], &[1, 2], &[2], &[2, 0], &[0, 1, 2], &[1]];
     for (round, places) in edits.iter().cycle().take(18).enumerate() {
@@ -275,6 +277,8 @@ fn a_file_that_is_edited_under_load_fails_no_request() {
             assert_eq!(names(&switch), kept, "the last good list holds");
         }
     }
+    // It is from before the first edit; since then its backend was gone and came back.
+    assert_eq!(socket.echo("ping").expect("it is open"), "ping");
     let tally = crowd.end();
     assert_eq!(tally.failed, [""; 0], "of {} requests", tally.answered);
     assert!(tally.answered > 100, "there was load: {}", tally.answered);

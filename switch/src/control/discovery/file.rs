@@ -7,7 +7,6 @@ use std::time::Duration;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use pointsman_config::backends;
 use pointsman_config::policy::Backend;
-use pointsman_config::report::{Report, Severity};
 use tokio::sync::mpsc;
 
 use super::{Source, Told};
@@ -84,28 +83,7 @@ impl Source for File {
 }
 
 fn read(path: &Path) -> Result<Vec<Backend>, String> {
-    backends::read(path).map_err(|report| first(&report))
-}
-
-/// The first error with its place, and how many follow.
-fn first(report: &Report) -> String {
-    let errors = report.count(Severity::Error);
-    let mut problems = report.problems.iter();
-    let Some(problem) = problems.find(|problem| problem.severity == Severity::Error) else {
-        return report.summary();
-    };
-    let file = problem.file.display();
-    let mut text = match problem.line {
-        0 => format!("{file}: {}", problem.message),
-        line => format!("{file}:{line}:{}: {}", problem.column, problem.message),
-    };
-    if let Some(help) = &problem.help {
-        text = format!("{text} ({help})");
-    }
-    match errors {
-        0 | 1 => text,
-        more => format!("{text}; {} more", more - 1),
-    }
+    backends::read(path).map_err(|report| report.headline())
 }
 
 /// The folder is watched, as files are replaced rather than written. `None` where that cannot be.

@@ -201,10 +201,9 @@ impl<L: Listeners> Reconciler<L> {
         }
         if std::mem::take(&mut self.moved) {
             self.checker.update(self.state.checks());
-            self.discovery.update(self.state.wanted());
-            self.state
-                .hub()
-                .keep_sources(self.state.wanted().map(|source| source.to_string()));
+            self.discovery.update(self.state.wanted().iter().cloned());
+            let labels = self.state.wanted().iter().map(ToString::to_string);
+            self.state.hub().keep_sources(labels);
         }
         if !self.checked && self.state.is_checked() {
             self.checked = true;
