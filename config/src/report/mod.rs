@@ -67,7 +67,8 @@ impl Report {
         };
         let file = first.file.display();
         let mut line = match first.line {
-            0 => format!("{file}: {}", first.message),
+            // Such a message names the file itself.
+            0 => first.message.clone(),
             number => format!("{file}:{number}:{}: {}", first.column, first.message),
         };
         if let Some(help) = &first.help {
