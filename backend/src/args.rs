@@ -31,7 +31,8 @@ pub(crate) enum Command {
 const EXAMPLES: &str = "\
 Examples:
   pointsman-backend serve --listen 127.0.0.1:3000 --name one
-  pointsman-backend serve --listen :3001 --delay 200ms --errors 5%";
+  pointsman-backend serve --listen :3001 --delay 200ms --errors 5%
+  pointsman-backend serve --listen :3002 --cache 200 --miss 20ms";
 
 /// The flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -51,8 +52,22 @@ pub(crate) struct Serve {
     /// Fill each answer up to this size, such as 64KiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "0B")]
     size: u64,
-    /// Report the load in the response header endpoint-load-metrics
-    #[arg(long)]
+    /// Keep so many paths in memory; counts with --miss
+    #[arg(long, value_name = "PATHS", default_value_t = 0, requires = "miss")]
+    cache: usize,
+    /// Read a path that is not in memory for so long, one at a time, such as 20ms
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    miss: Duration,
+    /// Report the load in the response header endpoint-load-metrics (ORCA)
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
     report_load: bool,
 }
 
@@ -64,6 +79,8 @@ impl From<Serve> for Options {
             delay: serve.delay,
             errors: serve.errors,
             size: serve.size,
+            cache: serve.cache,
+            miss: serve.miss,
             report_load: serve.report_load,
             ..Self::default()
         }

@@ -8,7 +8,7 @@
 //! | `/stream?n=10&every=100ms` | so many lines, one each so often |
 //! | `/size/N` | N bytes |
 //! | `/delay/200ms` | the name, after so long |
-//! | any other | the name |
+//! | any other | the name, with a `miss` after the path was read, and `x-cache` telling so |
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::body::Content;
 use super::control::Control;
+use super::disk::Disk;
 use super::load::Meter;
 use super::{MAX_SIZE, Options, websocket};
 
@@ -34,6 +35,7 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 const MAX_LINES: u64 = 100_000;
 
 const X_BACKEND: HeaderName = HeaderName::from_static("x-backend");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const LOAD_METRICS: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 
 /// Answers the requests of one server.
@@ -44,6 +46,7 @@ pub(super) struct Site {
     options: Options,
     control: Control,
     meter: Option<Meter>,
+    disk: Option<Disk>,
 }
 
 impl Site {
@@ -54,12 +57,15 @@ impl Site {
         control: Control,
     ) -> Self {
         let meter = options.report_load.then(Meter::new);
+        let reads = !options.miss.is_zero();
+        let disk = reads.then(|| Disk::new(options.cache, options.miss));
         Self {
             name: value,
             line: Bytes::from(name + "\n"),
             options,
             control,
             meter,
+            disk,
         }
     }
 
@@ -80,7 +86,8 @@ impl Site {
         };
         response.headers_mut().insert(X_BACKEND, self.name.clone());
         let meter = self.meter.as_ref();
-        if let Some(value) = meter.and_then(|m| m.header(self.control.served())) {
+        let busy = self.disk.as_ref().map(Disk::busy);
+        if let Some(value) = meter.and_then(|m| m.header(self.control.served(), busy)) {
             response.headers_mut().insert(LOAD_METRICS, value);
         }
         if head {
@@ -100,10 +107,14 @@ impl Site {
 
     async fn counted(&self, request: Request<Incoming>, client: SocketAddr) -> Response<Content> {
         let number = self.control.count();
-        if !self.options.delay.is_zero() {
-            tokio::time::sleep(self.options.delay).await;
+        let delay = self.control.delay();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         if fails(number, self.options.errors) {
+            if let Some(meter) = &self.meter {
+                meter.error();
+            }
             return text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "this error was asked for\n",
@@ -120,8 +131,22 @@ impl Site {
             "/echo" => echo(request, client).await,
             "/ws" => self.upgrade(request),
             "/stream" => self.stream(request.uri().query().unwrap_or_default()),
-            _ => self.named(),
+            path => self.read(path).await,
         }
+    }
+
+    /// The name, when the path's file has been read.
+    async fn read(&self, path: &str) -> Response<Content> {
+        let hit = match &self.disk {
+            Some(disk) => Some(disk.fetch(path).await),
+            None => None,
+        };
+        let mut response = self.named();
+        if let Some(hit) = hit {
+            let value = HeaderValue::from_static(if hit { "hit" } else { "miss" });
+            response.headers_mut().insert(X_CACHE, value);
+        }
+        response
     }
 
     fn named(&self) -> Response<Content> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -11,15 +12,31 @@ pub struct Control {
     stage: Arc<watch::Sender<Stage>>,
     healthy: Arc<AtomicBool>,
     requests: Arc<AtomicU64>,
+    /// Nanoseconds.
+    delay: Arc<AtomicU64>,
 }
 
 impl Control {
-    pub(super) fn new() -> Self {
-        Self {
+    pub(super) fn new(delay: Duration) -> Self {
+        let control = Self {
             stage: Arc::new(watch::Sender::new(Stage::Serving)),
             healthy: Arc::new(AtomicBool::new(true)),
             requests: Arc::new(AtomicU64::new(0)),
-        }
+            delay: Arc::default(),
+        };
+        control.set_delay(delay);
+        control
+    }
+
+    /// Sets how long each answer is held back from now on.
+    pub fn set_delay(&self, delay: Duration) {
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        self.delay.store(nanos, Ordering::Relaxed);
+    }
+
+    /// How long each answer is held back.
+    pub fn delay(&self) -> Duration {
+        Duration::from_nanos(self.delay.load(Ordering::Relaxed))
     }
 
     /// Ends the server like a crash: the listener closes and every connection is reset.

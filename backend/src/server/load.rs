@@ -1,7 +1,9 @@
-//! The load report: `endpoint-load-metrics: TEXT cpu_utilization=0.31,rps_fractional=120.5`, the
-//! text form of an ORCA report (Open Request Cost Aggregation) in a response header.
+//! The load report: `endpoint-load-metrics: TEXT cpu_utilization=0.31,rps_fractional=120.5,eps=0`,
+//! the text form of an ORCA report (Open Request Cost Aggregation) in a response header. Where there
+//! is a disk, `application_utilization` tells the part of the time in which it was at work.
 
 use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Meter {
     state: Mutex<State>,
+    errors: AtomicU64,
     cpus: f64,
 }
 
@@ -23,30 +26,38 @@ impl Meter {
         let start = Sample {
             at: Instant::now(),
             cpu: cpu_time(),
+            disk: None,
             requests: 0,
+            errors: 0,
         };
-        let report = Report {
-            cpu_utilization: 0.0,
-            requests_per_second: 0.0,
-        };
+        let report = Report::default();
         let cpus = std::thread::available_parallelism().map_or(1, NonZero::get) as f64;
         Self {
             state: Mutex::new(State {
                 last: start,
                 report,
             }),
+            errors: AtomicU64::new(0),
             cpus,
         }
     }
 
-    /// The header's value, given how many requests were answered so far.
-    pub(super) fn header(&self, requests: u64) -> Option<HeaderValue> {
+    /// Counts a failed request.
+    pub(super) fn error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The header's value, given how many requests were answered so far, and for how long the disk
+    /// was at work, if there is one.
+    pub(super) fn header(&self, requests: u64, disk: Option<Duration>) -> Option<HeaderValue> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.at.elapsed() >= WINDOW {
             let now = Sample {
                 at: Instant::now(),
                 cpu: cpu_time(),
+                disk,
                 requests,
+                errors: self.errors.load(Ordering::Relaxed),
             };
             state.report = Report::between(&state.last, &now, self.cpus);
             state.last = now;
@@ -65,33 +76,46 @@ struct State {
 struct Sample {
     at: Instant,
     cpu: Duration,
+    disk: Option<Duration>,
     requests: u64,
+    errors: u64,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Default)]
 struct Report {
     /// Of all CPUs that the process may use, 0.0 to 1.0.
     cpu_utilization: f64,
+    /// Of the disk's time.
+    disk_utilization: Option<f64>,
     requests_per_second: f64,
+    errors_per_second: f64,
 }
 
 impl Report {
     fn between(before: &Sample, after: &Sample, cpus: f64) -> Self {
         let seconds = (after.at - before.at).as_secs_f64().max(f64::EPSILON);
         let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64();
-        let requests = after.requests.saturating_sub(before.requests) as f64;
+        let per_second = |after: u64, before: u64| after.saturating_sub(before) as f64 / seconds;
+        let disk = after.disk.map(|now| now - before.disk.unwrap_or_default());
         Self {
             cpu_utilization: cpu / seconds / cpus.max(1.0),
-            requests_per_second: requests / seconds,
+            disk_utilization: disk.map(|disk| disk.as_secs_f64() / seconds),
+            requests_per_second: per_second(after.requests, before.requests),
+            errors_per_second: per_second(after.errors, before.errors),
         }
     }
 
     fn to_text(&self) -> String {
         let Self {
             cpu_utilization: cpu,
+            disk_utilization,
             requests_per_second: rps,
+            errors_per_second: eps,
         } = self;
-        format!("TEXT cpu_utilization={cpu:.4},rps_fractional={rps:.2}")
+        let disk = disk_utilization
+            .map(|disk| format!(",application_utilization={disk:.4}"))
+            .unwrap_or_default();
+        format!("TEXT cpu_utilization={cpu:.4}{disk},rps_fractional={rps:.2},eps={eps:.2}")
     }
 }
 
@@ -114,25 +138,35 @@ mod tests {
         let before = Sample {
             at,
             cpu: Duration::from_secs(1),
+            disk: None,
             requests: 100,
+            errors: 0,
         };
         let after = Sample {
             at: at + Duration::from_secs(2),
             cpu: Duration::from_secs(2),
+            disk: None,
             requests: 350,
+            errors: 5,
         };
         let report = Report::between(&before, &after, 2.0);
         assert_eq!(
             report,
             Report {
                 cpu_utilization: 0.25,
-                requests_per_second: 125.0
+                disk_utilization: None,
+                requests_per_second: 125.0,
+                errors_per_second: 2.5,
             }
         );
         assert_eq!(
             report.to_text(),
-            "TEXT cpu_utilization=0.2500,rps_fractional=125.00"
+            "TEXT cpu_utilization=0.2500,rps_fractional=125.00,eps=2.50"
         );
+        let disk = Some(Duration::from_secs(1));
+        let report = Report::between(&before, &Sample { disk, ..after }, 2.0);
+        let text = report.to_text();
+        assert!(text.contains(",application_utilization=0.5000,"), "{text}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod answer;
 mod body;
 mod connection;
 mod control;
+mod disk;
 mod frame;
 mod load;
 mod websocket;
@@ -58,6 +59,10 @@ pub struct Options {
     pub errors: f64,
     /// Bytes that the body of an ordinary answer has at least, up to [`MAX_SIZE`].
     pub size: u64,
+    /// Paths that are in memory at most, those that were used last; counts only with `miss`.
+    pub cache: usize,
+    /// How long the answer for a path that is not in memory is read from a disk, one at a time.
+    pub miss: Duration,
     /// Whether each answer reports the load in `endpoint-load-metrics` (ORCA text format).
     pub report_load: bool,
     /// How long requests in flight may take to end once the server is told to stop.
@@ -72,6 +77,8 @@ impl Default for Options {
             delay: Duration::ZERO,
             errors: 0.0,
             size: 0,
+            cache: 0,
+            miss: Duration::ZERO,
             report_load: false,
             grace: Duration::from_secs(10),
         }
@@ -108,7 +115,7 @@ impl Server {
             .name
             .clone()
             .unwrap_or_else(|| local_addr.to_string());
-        let control = Control::new();
+        let control = Control::new(options.delay);
         let grace = options.grace;
         let site = Arc::new(Site::new(
             name_value(&name)?,

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::decode::{Decoded, Placed, RoutePlaces};
 use crate::diagnostics::Diagnostics;
-use crate::policy::{Action, Balance, HashBy, Protocol, Route};
+use crate::policy::{Action, HashBy, Protocol, Route};
 use crate::source::Place;
 use crate::suggest::{closest, listed, quoted};
 
@@ -64,7 +64,7 @@ fn resolve_pools(decoded: &Decoded, used: &mut HashSet<String>, d: &mut Diagnost
             continue;
         };
         used.insert(name.clone());
-        if let Balance::Hash(by) = &pool.balance
+        if let Some(by) = pool.balance.hash_by()
             && *by != HashBy::ClientIp
         {
             let message = format!("the pool `{name}` hashes by what only requests have");

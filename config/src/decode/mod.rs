@@ -3,6 +3,7 @@
 //! A decoder always returns something: where a value is wrong it reports that and goes on with the
 //! default. The result counts only when nothing was reported.
 
+mod balance;
 mod contact;
 mod discover;
 mod headers;

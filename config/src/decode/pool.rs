@@ -1,3 +1,4 @@
+use super::balance::balance;
 use super::discover::discover;
 use super::health::health;
 use super::reader::Reader;
@@ -6,10 +7,9 @@ use super::sticky::sticky;
 use super::{Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
 use crate::keys::{BACKENDS_FILE, Key, Kind, Section};
-use crate::policy::{Backend, Balance, HashBy, Pool, PoolTimeouts};
+use crate::policy::{Backend, Balance, Pool, PoolTimeouts};
 use crate::source::{Node, Place, Table, Value};
-use crate::suggest::quoted;
-use crate::value::{Unfit, parse_backend, parse_field_name, parse_name, parse_token};
+use crate::value::{parse_backend, parse_name};
 
 /// The most backends of a pool.
 const MAX_BACKENDS: usize = 10_000;
@@ -23,9 +23,12 @@ pub(super) fn pool(
     let (backends, places) = backends(reader, d);
     let (discover, sources) = discover(reader, d).into_iter().unzip();
     require_backends(reader, d);
+    let balance = balance(reader, d);
     let item = Pool {
         name: name.to_owned(),
-        balance: balance(reader, d),
+        load_report: load_report(reader, &balance, d),
+        balance,
+        spill: reader.share(d, "spill").unwrap_or_default(),
         backends,
         discover,
         health: health(reader, d),
@@ -99,6 +102,7 @@ fn backend(
                 name: text.clone(),
                 addr,
                 weight: 1,
+                priority: 0,
             })
         }
         Value::Table(table) => {
@@ -110,11 +114,13 @@ fn backend(
             });
             let name = reader.text(d, "name", parse_name);
             let weight = reader.count(d, "weight").unwrap_or_default();
+            let priority = priority(&reader, d);
             let (addr, written) = addr?;
             Some(Backend {
                 name: name.unwrap_or(written),
                 addr,
                 weight,
+                priority,
             })
         }
         _ => match &key.kind {
@@ -124,69 +130,32 @@ fn backend(
     }
 }
 
-fn balance(reader: &Reader<'_>, d: &mut Diagnostics) -> Balance {
-    let hash = hash_by(reader, d);
-    let errors = d.errors();
-    let balance = match reader.word(d, "balance") {
-        Some("hash") => return Balance::Hash(hash.unwrap_or(HashBy::ClientIp)),
-        Some("random") => Balance::Random,
-        Some("least-request") => Balance::LeastRequest,
-        _ => Balance::RoundRobin,
-    };
-    if d.errors() == errors {
-        refuse_hash(reader, d);
+/// Keys of a hash would move with the load.
+fn load_report(reader: &Reader<'_>, balance: &Balance, d: &mut Diagnostics) -> bool {
+    let wanted = reader.boolean(d, "load_report").unwrap_or_default();
+    let hashes = matches!(balance, Balance::Hash { .. });
+    if wanted
+        && hashes
+        && let Some(found) = reader.find_own("load_report")
+    {
+        let message = "`load_report` changes weights, and with them where the keys of a `hash` go";
+        d.error(found.key_place, "conflicting-keys", message)
+            .help("leave it out, or give the `hash` a `bound` instead");
     }
-    balance
+    wanted && !hashes
 }
 
-/// A `hash` of the pool itself says nothing under another balance; an inherited one is passed over.
-fn refuse_hash(reader: &Reader<'_>, d: &mut Diagnostics) {
-    if let Some(found) = reader.find_own("hash").filter(|_| !reader.is_partial()) {
-        d.error(
-            found.key_place,
-            "conflicting-keys",
-            "`hash` says nothing without `balance = \"hash\"`",
-        )
-        .help("write balance = \"hash\", or leave `hash` out");
+fn priority(reader: &Reader<'_>, d: &mut Diagnostics) -> u8 {
+    let priority = reader.count(d, "priority").unwrap_or_default();
+    if !reader.boolean(d, "backup").unwrap_or_default() {
+        return priority;
     }
-}
-
-fn hash_by(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<HashBy> {
-    let found = reader.find("hash")?;
-    if let Value::String(_) = &found.node.value {
-        return match scalar::word(d, found.key, found.node)? {
-            "path" => Some(HashBy::Path),
-            _ => Some(HashBy::ClientIp),
-        };
+    if let Some(found) = reader.find("priority") {
+        let message = "`backup` puts it behind every `priority`";
+        d.error(found.key_place, "conflicting-keys", message)
+            .help("leave one of them out");
     }
-    let section = found.key.kind.sections().into_iter().next()?;
-    // One way of hashing replaces another: tables are not merged here.
-    let Value::Table(table) = &found.node.value else {
-        return scalar::wrong_type(d, found.key, &found.key.kind, found.node);
-    };
-    let title = format!("`hash` of {}", reader.title());
-    let reader = Reader::new(d, section, title, found.key_place, table);
-    let given: Vec<_> = section
-        .keys
-        .iter()
-        .filter_map(|key| reader.find(key.name))
-        .collect();
-    if given.len() != 1 {
-        d.error(
-            found.node.place,
-            "conflicting-keys",
-            "`hash` needs one of `header`, `cookie`, `query`",
-        )
-        .help("for example hash = { header = \"X-User\" }");
-        return None;
-    }
-    match given[0].key.name {
-        "header" => reader
-            .text(d, "header", parse_field_name)
-            .map(HashBy::Header),
-        "cookie" => reader.text(d, "cookie", parse_token).map(HashBy::Cookie),
-        _ => reader.text(d, "query", parameter).map(HashBy::Query),
-    }
+    Backend::BACKUP
 }
 
 fn timeouts(reader: &Reader<'_>, d: &mut Diagnostics) -> PoolTimeouts {
@@ -194,14 +163,4 @@ fn timeouts(reader: &Reader<'_>, d: &mut Diagnostics) -> PoolTimeouts {
         connect: reader.duration(d, "connect"),
         idle: reader.duration(d, "idle"),
     }
-}
-
-fn parameter(text: &str) -> Result<String, Unfit> {
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(Unfit::new(format!(
-            "{} is not the name of a parameter",
-            quoted(text)
-        )));
-    }
-    Ok(text.to_owned())
 }

@@ -13,7 +13,6 @@ const LATER: &[(&str, &str, Option<&str>)] = &[
     ("pool", "panic", None),
     ("pool", "queue", None),
     ("pool", "tls", None),
-    ("backend", "backup", None),
 ];
 
 /// Whether the key belongs to the language but not yet to this version; inside, the key of this

@@ -1,3 +1,4 @@
+use super::balance::{HASH, LOCALITY};
 use super::discover::DISCOVER;
 use super::sticky::STICKY;
 use super::{DAY, Format, HOUR, Key, Kind, MILLISECOND, MINUTE, Section};
@@ -18,9 +19,19 @@ pub static POOL: Section = Section {
                     "least-request",
                     "the less loaded of two random ones, by weight",
                 ),
+                (
+                    "peak-ewma",
+                    "of two random ones the one that answers sooner for what it has under way, by \
+                     weight",
+                ),
                 ("hash", "always the same one for the same `hash`"),
+                (
+                    "locality",
+                    "the one that has served the same `hash` before, for the sake of its cache, \
+                     until it has too much to do",
+                ),
             ]),
-            "How a backend is chosen.",
+            "How a backend is chosen; docs/selection.md compares them.",
             "\"least-request\"",
         )
         .default("\"round-robin\"")
@@ -34,9 +45,58 @@ pub static POOL: Section = Section {
                 ]),
                 Kind::Table(&HASH),
             ]),
-            "With `balance = \"hash\"`: what is hashed. Without it: the client's address.",
+            "What is hashed. Without it: with `balance = \"hash\"` the client's address, with \
+             `balance = \"locality\"` the path.",
             "{ header = \"X-User\" }",
         )
+        .inherited(),
+        Key::new(
+            "bound",
+            Kind::Share,
+            "With `balance = \"hash\"`: by how much a backend's load may exceed its fair share of \
+             all that is under way; more goes to the next backend of the key. Without it: no \
+             bound.",
+            "\"25%\"",
+        )
+        .inherited(),
+        Key::new(
+            "decay",
+            Kind::Duration {
+                min: MILLISECOND.saturating_mul(100),
+                max: HOUR,
+            },
+            "With `balance = \"peak-ewma\"`: how long a slow answer is held against a backend. One \
+             that has answered nothing for so long is asked again.",
+            "\"5s\"",
+        )
+        .default("\"10s\"")
+        .inherited(),
+        Key::new(
+            "locality",
+            Kind::Table(&LOCALITY),
+            "With `balance = \"locality\"`: when a target gets another backend.",
+            "{ low = 8, high = 20 }",
+        )
+        .inherited(),
+        Key::new(
+            "spill",
+            Kind::Share,
+            "How much of a group's weight must be up for it to take everything. With less, the \
+             group of the next `priority` takes the rest; with `\"0%\"` only when nothing of a \
+             group is up.",
+            "\"50%\"",
+        )
+        .default("\"70%\"")
+        .inherited(),
+        Key::new(
+            "load_report",
+            Kind::Bool,
+            "Weighs backends by what they report of their load in the field \
+             `endpoint-load-metrics` (ORCA) of answers and health checks. The field is not passed \
+             on to clients.",
+            "true",
+        )
+        .default("false")
         .inherited(),
         Key::new(
             "health",
@@ -93,31 +153,20 @@ static BACKEND: Section = Section {
             "The name in metrics, logs and the dashboard. Without it: the address.",
             "\"blue-1\"",
         ),
-    ],
-};
-
-static HASH: Section = Section {
-    name: "hash",
-    doc: "What is hashed; one of these.",
-    keys: &[
         Key::new(
-            "header",
-            Kind::Text(Format::FieldName),
-            "A header field.",
-            "\"X-User\"",
-        ),
+            "priority",
+            Kind::Integer { min: 0, max: 9 },
+            "Its group: 0 is used first, the next one as far as `spill` says.",
+            "1",
+        )
+        .default("0"),
         Key::new(
-            "cookie",
-            Kind::Text(Format::CookieName),
-            "A cookie.",
-            "\"session\"",
-        ),
-        Key::new(
-            "query",
-            Kind::Text(Format::Free),
-            "A query parameter.",
-            "\"user\"",
-        ),
+            "backup",
+            Kind::Bool,
+            "Puts it into the last group, behind every `priority`.",
+            "true",
+        )
+        .default("false"),
     ],
 };
 

@@ -2,6 +2,7 @@
 //! reference checked. Everything downstream reads this and nothing else.
 
 mod access_log;
+mod balance;
 mod build;
 mod contact;
 mod discover;
@@ -16,12 +17,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use access_log::{AccessLog, LogField, LogTarget};
+pub use balance::{Balance, HashBy, Locality};
 pub use contact::{Announce, Checksum, Contact, Secret};
 pub use discover::{Discover, Lookup};
 pub use listener::{
     BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
 };
-pub use pool::{Backend, BackendAddr, Balance, Check, HashBy, Health, Pool, PoolTimeouts};
+pub use pool::{Backend, BackendAddr, Check, Health, Pool, PoolTimeouts};
 pub use route::{
     Action, HeaderEdits, HostPattern, Match, PathPattern, Redirect, Respond, Retry, Rewrite, Route,
     RouteTimeouts, ValuePattern,

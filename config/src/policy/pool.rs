@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Discover, Sticky};
+use super::{Balance, Discover, Sticky};
 
 /// `[pool.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,10 @@ pub struct Pool {
     pub name: String,
     /// How a backend is chosen.
     pub balance: Balance,
+    /// The part of a group's weight that must be up for it to take everything, 0.0 to 1.0.
+    pub spill: f64,
+    /// Whether backends are weighed by the load that they report.
+    pub load_report: bool,
     /// The servers that are listed.
     pub backends: Vec<Backend>,
     /// Where others are found; without it, at least one is listed.
@@ -26,34 +30,6 @@ pub struct Pool {
     pub used: bool,
 }
 
-/// `pool.balance`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round-robin.
-    RoundRobin,
-    /// Weighted random.
-    Random,
-    /// The less loaded of two random ones, by weight.
-    LeastRequest,
-    /// Maglev hashing.
-    Hash(HashBy),
-}
-
-/// `pool.hash`: what is hashed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HashBy {
-    /// The client's address.
-    ClientIp,
-    /// The request's path.
-    Path,
-    /// The value of a header field (lower-case name).
-    Header(String),
-    /// The value of a cookie.
-    Cookie(String),
-    /// The value of a query parameter.
-    Query(String),
-}
-
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
@@ -63,6 +39,13 @@ pub struct Backend {
     pub addr: BackendAddr,
     /// 0 to 1000; 0 takes no new requests.
     pub weight: u32,
+    /// Its group: the lowest is used first, 0 to [`Backend::BACKUP`].
+    pub priority: u8,
+}
+
+impl Backend {
+    /// The group of backups.
+    pub const BACKUP: u8 = 10;
 }
 
 /// Where a backend listens.

@@ -1,6 +1,6 @@
 //! Drawing by weight: in constant time from all, in one walk from those that are left.
 
-use super::hash::scale;
+use super::hash::{mix, scale};
 use super::{Candidate, Choice};
 
 /// An alias table (Walker 1977, built as Vose 1991 does, in whole numbers): as many columns as
@@ -56,6 +56,37 @@ impl Draw {
             }
             _ => own,
         }
+    }
+}
+
+impl Draw {
+    /// Two different ones of the candidates that were not tried, each drawn by weight: a first one,
+    /// and a second if there is one. `None` when all of them were tried.
+    #[inline]
+    pub(super) fn two(
+        &self,
+        candidates: &[Candidate],
+        choice: &Choice<'_>,
+    ) -> Option<(usize, Option<usize>)> {
+        let first = self.one(candidates, choice, None, choice.entropy)?;
+        let second = self.one(candidates, choice, Some(first), mix(!choice.entropy));
+        Some((first, second))
+    }
+
+    /// Drawing anew only when the constant-time draw hits one that is out gives exactly the shares
+    /// of drawing without replacement.
+    fn one(
+        &self,
+        candidates: &[Candidate],
+        choice: &Choice<'_>,
+        except: Option<usize>,
+        entropy: u64,
+    ) -> Option<usize> {
+        let place = self.any(entropy);
+        if Some(place) != except && choice.is_open(candidates.get(place)?) {
+            return Some(place);
+        }
+        among_untried(candidates, choice, except, mix(entropy))
     }
 }
 

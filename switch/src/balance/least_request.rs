@@ -4,8 +4,7 @@
 
 use std::cmp::Ordering;
 
-use super::draw::{Draw, among_untried};
-use super::hash::mix;
+use super::draw::Draw;
 use super::{Balance, Candidate, Choice};
 
 /// Draws two candidates by weight and takes the one with less under way per weight.
@@ -21,29 +20,12 @@ impl LeastRequest {
             draw: Draw::new(candidates),
         }
     }
-
-    /// Drawing anew only when the constant-time draw hits one that is out gives exactly the shares
-    /// of drawing without replacement.
-    fn draw(
-        &self,
-        candidates: &[Candidate],
-        choice: &Choice<'_>,
-        except: Option<usize>,
-        entropy: u64,
-    ) -> Option<usize> {
-        let place = self.draw.any(entropy);
-        if Some(place) != except && choice.is_open(candidates.get(place)?) {
-            return Some(place);
-        }
-        among_untried(candidates, choice, except, mix(entropy))
-    }
 }
 
 impl Balance for LeastRequest {
     fn pick(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize> {
-        let first = self.draw(candidates, choice, None, choice.entropy)?;
-        let entropy = mix(!choice.entropy);
-        let Some(second) = self.draw(candidates, choice, Some(first), entropy) else {
+        let (first, second) = self.draw.two(candidates, choice)?;
+        let Some(second) = second else {
             return Some(first);
         };
         match by_load(&candidates[first], &candidates[second]) {
@@ -54,7 +36,7 @@ impl Balance for LeastRequest {
 }
 
 /// Compares `(in flight + 1) / weight`: what the load would be with one more.
-fn by_load(one: &Candidate, other: &Candidate) -> Ordering {
+pub(super) fn by_load(one: &Candidate, other: &Candidate) -> Ordering {
     let crossed = |own: &Candidate, weight_of: &Candidate| {
         (u64::from(own.endpoint.in_flight()) + 1) * u64::from(weight_of.weight.max(1))
     };
@@ -67,6 +49,7 @@ mod tests {
 
     use super::*;
     use crate::balance::Tried;
+    use crate::balance::hash::mix;
     use crate::balance::testing::{candidates, choice, tried};
 
     proptest! {

@@ -21,6 +21,8 @@ const REHASHES: u64 = 8;
 pub struct Maglev {
     /// The place of each slot's candidate.
     slots: Box<[u32]>,
+    /// The place of each candidate behind a point that is its own, in the order of the points.
+    ring: Box<[(u64, u32)]>,
 }
 
 impl Maglev {
@@ -30,6 +32,10 @@ impl Maglev {
         // Turns are taken in this order, so it must not come from that of the list.
         claims.sort_unstable_by_key(|claim| (claim.seed, claim.weight));
         Self {
+            ring: claims
+                .iter()
+                .map(|claim| (claim.seed, claim.place))
+                .collect(),
             slots: fill(&mut claims),
         }
     }
@@ -38,6 +44,20 @@ impl Maglev {
         self.slots
             .get((hash % SLOTS) as usize)
             .map_or(0, |place| *place as usize)
+    }
+
+    /// Every candidate in the order in which they stand in for one another for this hash; some come
+    /// more than once. First come those of other slots, by their weight, then all around a ring.
+    pub(super) fn order(&self, hash: u64) -> impl Iterator<Item = usize> {
+        let elsewhere = (0..=REHASHES).map(move |step| match step {
+            0 => self.at(hash),
+            _ => self.at(mix(hash.wrapping_add(step))),
+        });
+        let (before, behind) = self
+            .ring
+            .split_at(self.ring.partition_point(|(seed, _)| *seed < mix(!hash)));
+        let onward = behind.iter().chain(before);
+        elsewhere.chain(onward.map(|(_, place)| *place as usize))
     }
 }
 
@@ -48,11 +68,8 @@ impl Balance for Maglev {
         if choice.is_open(candidates.get(own)?) {
             return Some(own);
         }
-        let elsewhere = (1..=REHASHES).map(|step| self.at(mix(hash.wrapping_add(step))));
-        let onward = (1..candidates.len()).map(|step| (own + step) % candidates.len());
-        elsewhere
-            .chain(onward)
-            .find(|&place| choice.is_open(&candidates[place]))
+        self.order(hash)
+            .find(|&place| candidates.get(place).is_some_and(|c| choice.is_open(c)))
     }
 }
 

@@ -1,31 +1,41 @@
 //! Selection: which of the candidates takes the next request. One trait, one file per policy; all
 //! of them pure: what varies from call to call comes in as [`Choice`].
 
+mod bounded;
 mod draw;
 mod hash;
 mod least_request;
+pub mod locality;
 mod maglev;
+mod peak_ewma;
 mod random;
 mod round_robin;
 mod single;
 #[cfg(test)]
 mod testing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pointsman_config::policy;
 use smallvec::SmallVec;
 
+pub use self::bounded::Bounded;
 pub use self::hash::{hash_bytes, mix};
 pub use self::least_request::LeastRequest;
+pub use self::locality::Locality;
 pub use self::maglev::Maglev;
+pub use self::peak_ewma::PeakEwma;
 pub use self::random::Random;
 pub use self::round_robin::RoundRobin;
 pub use self::single::Single;
 use crate::endpoint::{Endpoint, EndpointId};
 
 /// The policy, ready for these candidates. [`Balance::pick`] must then be given the same list.
-pub fn build(policy: &policy::Balance, candidates: &[Candidate]) -> Box<dyn Balance> {
+pub fn build(
+    policy: &policy::Balance,
+    candidates: &[Candidate],
+    memory: &Memory,
+) -> Box<dyn Balance> {
     if candidates.len() < 2 {
         return Box::new(Single);
     }
@@ -33,8 +43,38 @@ pub fn build(policy: &policy::Balance, candidates: &[Candidate]) -> Box<dyn Bala
         policy::Balance::RoundRobin => Box::new(RoundRobin::new(candidates)),
         policy::Balance::Random => Box::new(Random::new(candidates)),
         policy::Balance::LeastRequest => Box::new(LeastRequest::new(candidates)),
-        policy::Balance::Hash(_) => Box::new(Maglev::new(candidates)),
+        policy::Balance::PeakEwma { decay } => Box::new(PeakEwma::new(candidates, *decay)),
+        policy::Balance::Hash { bound: None, .. } => Box::new(Maglev::new(candidates)),
+        policy::Balance::Hash {
+            bound: Some(bound), ..
+        } => Box::new(Bounded::new(candidates, *bound)),
+        policy::Balance::Locality(locality) => {
+            let table = memory.table(locality.targets);
+            Box::new(Locality::new(locality, candidates, table))
+        }
     }
+}
+
+/// What a policy remembers from one list of candidates to the next.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Option<Arc<locality::Table>>>);
+
+impl Memory {
+    /// The table of targets; a new one when there is none of this size.
+    fn table(&self, targets: usize) -> Arc<locality::Table> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = kept.take().filter(|table| table.targets() == targets);
+        let table = same.unwrap_or_else(|| Arc::new(locality::Table::new(targets)));
+        kept.insert(table).clone()
+    }
+}
+
+/// Whether the policy asks what time it is.
+pub fn wants_time(policy: &policy::Balance) -> bool {
+    matches!(
+        policy,
+        policy::Balance::PeakEwma { .. } | policy::Balance::Locality(_)
+    )
 }
 
 /// A member of a pool that may be chosen.
@@ -42,7 +82,7 @@ pub fn build(policy: &policy::Balance, candidates: &[Candidate]) -> Box<dyn Bala
 pub struct Candidate {
     /// The server.
     pub endpoint: Arc<Endpoint>,
-    /// 1 to 1000: members of weight 0 are no candidates.
+    /// 1 to 100 000: members of weight 0 are no candidates.
     pub weight: u32,
 }
 
@@ -55,13 +95,15 @@ pub struct Choice<'a> {
     pub entropy: u64,
     /// The hash of what the policy hashes by, if the request has it.
     pub hash: Option<u64>,
+    /// The time of [`crate::endpoint::clock`]; 0 where [`wants_time`] says no.
+    pub now: u64,
     /// Endpoints that were tried for this request already.
     pub tried: &'a Tried,
 }
 
 impl Choice<'_> {
     /// Whether the candidate was not tried yet.
-    fn is_open(&self, candidate: &Candidate) -> bool {
+    pub(crate) fn is_open(&self, candidate: &Candidate) -> bool {
         !self.tried.contains(candidate.endpoint.id)
     }
 }
@@ -100,6 +142,8 @@ pub trait Balance: std::fmt::Debug + Send + Sync {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use pointsman_config::policy::HashBy;
     use proptest::prelude::*;
 
@@ -111,7 +155,22 @@ mod tests {
             Just(policy::Balance::RoundRobin),
             Just(policy::Balance::Random),
             Just(policy::Balance::LeastRequest),
-            Just(policy::Balance::Hash(HashBy::ClientIp)),
+            Just(policy::Balance::PeakEwma {
+                decay: Duration::from_secs(10)
+            }),
+            proptest::option::of(0.0..1.0).prop_map(|bound| policy::Balance::Hash {
+                by: HashBy::ClientIp,
+                bound,
+            }),
+            (1u32..10, 0u32..10).prop_map(|(low, more)| {
+                policy::Balance::Locality(policy::Locality {
+                    by: HashBy::Path,
+                    low,
+                    high: low + more,
+                    decay: Duration::from_secs(20),
+                    targets: 64,
+                })
+            }),
         ]
     }
 
@@ -125,19 +184,27 @@ mod tests {
             cursor: u64,
             entropy: u64,
             hash: Option<u64>,
+            now: u64,
+            load in proptest::collection::vec(0usize..12, 12),
         ) {
             let candidates = candidates(&weights);
-            let balance = build(&policy, &candidates);
+            let _under_way: Vec<_> = candidates
+                .iter()
+                .zip(load)
+                .flat_map(|(candidate, load)| std::iter::repeat_n(candidate, load))
+                .map(|candidate| candidate.endpoint.enter())
+                .collect();
+            let balance = build(&policy, &candidates, &Memory::default());
             let mut tried = Tried::default();
             for _ in &candidates {
-                let choice = Choice { cursor, entropy, hash, tried: &tried };
+                let choice = Choice { cursor, entropy, hash, now, tried: &tried };
                 let place = balance.pick(&candidates, &choice);
                 prop_assert!(place.is_some_and(|place| place < candidates.len()));
                 let id = candidates[place.unwrap_or_default()].endpoint.id;
                 prop_assert!(!tried.contains(id));
                 tried.insert(id);
             }
-            let choice = Choice { cursor, entropy, hash, tried: &tried };
+            let choice = Choice { cursor, entropy, hash, now, tried: &tried };
             prop_assert_eq!(balance.pick(&candidates, &choice), None);
         }
     }
@@ -150,11 +217,17 @@ mod tests {
             cursor: 0,
             entropy: 0,
             hash: None,
+            now: 0,
             tried: &tried,
         };
-        for policy in [policy::Balance::RoundRobin, policy::Balance::LeastRequest] {
+        let decay = Duration::from_secs(10);
+        for policy in [
+            policy::Balance::RoundRobin,
+            policy::Balance::LeastRequest,
+            policy::Balance::PeakEwma { decay },
+        ] {
             assert_eq!(
-                build(&policy, &candidates).pick(&candidates, &choice),
+                build(&policy, &candidates, &Memory::default()).pick(&candidates, &choice),
                 Some(1)
             );
         }

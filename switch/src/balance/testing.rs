@@ -37,6 +37,7 @@ pub(super) fn choice(entropy: u64, tried: &Tried) -> Choice<'_> {
         cursor: 0,
         entropy,
         hash: None,
+        now: 0,
         tried,
     }
 }
@@ -46,6 +47,7 @@ pub(super) fn at(cursor: u64, tried: &Tried) -> Choice<'_> {
         cursor,
         entropy: 0,
         hash: None,
+        now: 0,
         tried,
     }
 }
@@ -55,6 +57,7 @@ pub(super) fn keyed(hash: u64, entropy: u64, tried: &Tried) -> Choice<'_> {
         cursor: 0,
         entropy,
         hash: Some(hash),
+        now: 0,
         tried,
     }
 }

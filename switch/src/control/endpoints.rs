@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use pointsman_config::policy::{Backend, BackendAddr, Discover, Policy, Pool};
 
 use crate::control::discovery::known::Resolved;
-use crate::endpoint::{Address, Endpoint, EndpointId, Health};
+use crate::endpoint::{Address, Endpoint, EndpointId, Health, clock};
 use crate::pool::Member;
 
 /// One endpoint and what the control plane knows of it.
@@ -51,9 +51,15 @@ impl EndpointTable {
     pub fn members(&mut self, policy: &Policy, resolved: &Resolved) -> Vec<Vec<Member>> {
         let pools = policy.pools.iter();
         pools
-            .map(|pool| match pool.discover.is_empty() {
-                true => self.listed(pool, resolved),
-                false => self.discovered(pool, resolved),
+            .map(|pool| {
+                let mut members = match pool.discover.is_empty() {
+                    true => self.listed(pool, resolved),
+                    false => self.discovered(pool, resolved),
+                };
+                if pool.load_report {
+                    members.iter_mut().for_each(hear_capacity);
+                }
+                members
             })
             .collect()
     }
@@ -82,7 +88,7 @@ impl EndpointTable {
                 Some(found) => {
                     planned.extend(found.iter().flat_map(|one| self::planned(one, resolved)))
                 }
-                None => planned.push(Plan::unresolved(source.to_string(), 1)),
+                None => planned.push(Plan::unresolved(source.to_string(), 1, 0)),
             }
         }
         let mut seen = HashSet::new();
@@ -160,6 +166,8 @@ impl EndpointTable {
         Member {
             endpoint,
             weight: plan.weight,
+            priority: plan.priority,
+            capacity: None,
             health,
         }
     }
@@ -174,6 +182,7 @@ struct Plan {
     name: String,
     address: Address,
     weight: u32,
+    priority: u8,
     /// Whether there is an address.
     resolved: bool,
 }
@@ -185,16 +194,18 @@ impl Plan {
             name: backend.name.clone(),
             address,
             weight: backend.weight,
+            priority: backend.priority,
             resolved: true,
         }
     }
 
-    fn unresolved(name: String, weight: u32) -> Self {
+    fn unresolved(name: String, weight: u32, priority: u8) -> Self {
         Self {
             backend: name.clone(),
             name,
             address: Address::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
             weight,
+            priority,
             resolved: false,
         }
     }
@@ -207,7 +218,11 @@ fn planned(backend: &Backend, resolved: &Resolved) -> Vec<Plan> {
         BackendAddr::Name(host, port) => (host, *port),
     };
     let Some(found) = resolved.backends(&Discover::name(host.as_str(), port)) else {
-        return vec![Plan::unresolved(backend.name.clone(), backend.weight)];
+        return vec![Plan::unresolved(
+            backend.name.clone(),
+            backend.weight,
+            backend.priority,
+        )];
     };
     let sockets = found.iter().filter_map(|found| match found.addr {
         BackendAddr::Socket(socket) => Some(socket),
@@ -235,6 +250,10 @@ fn free_name(plan: &Plan, names: &mut HashSet<String>) -> String {
     name
 }
 
+fn hear_capacity(member: &mut Member) {
+    member.capacity = member.endpoint.load.capacity(clock::now());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +270,7 @@ mod tests {
             name: (*address).to_owned(),
             addr: BackendAddr::Socket(address.parse().expect("an address")),
             weight: 1,
+            priority: 0,
         };
         Ok(addresses.iter().map(backend).collect())
     }

@@ -14,7 +14,7 @@ use super::health::checker::Spec;
 use super::source::Loaded;
 use super::upgrade::{Known, KnownEndpoint};
 use super::watch::Sources;
-use crate::endpoint::{Endpoint, EndpointId, Health};
+use crate::endpoint::{Endpoint, EndpointId, Health, clock};
 use crate::metrics::Hub;
 use crate::pool::Member;
 use crate::snapshot::{Frame, ListenerSettings, Publisher, Snapshot, SnapshotSource};
@@ -191,6 +191,20 @@ impl State {
         self.publish_after(None);
     }
 
+    /// Whether some backends are weighed by what they report of their load.
+    pub fn hears_loads(&self) -> bool {
+        self.loaded.policy.pools.iter().any(|pool| pool.load_report)
+    }
+
+    /// Whether the reports have changed since the last snapshot.
+    pub fn has_new_loads(&self) -> bool {
+        let (snapshot, now) = (self.publisher.current(), clock::now());
+        let hearing = snapshot.pools.iter().filter(|pool| pool.load_report);
+        hearing
+            .flat_map(|pool| &pool.members)
+            .any(|member| member.endpoint.load.capacity(now) != member.capacity)
+    }
+
     /// Sets the health of an endpoint; whether it changed.
     pub fn set_health(&mut self, id: EndpointId, health: Health) -> bool {
         let Some(entry) = self.table.get_mut(id) else {
@@ -324,6 +338,7 @@ mod tests {
             name: (*address).to_owned(),
             addr: BackendAddr::Socket(address.parse().expect("an address")),
             weight: 1,
+            priority: 0,
         };
         Found {
             source: Discover::name("app.test", 80),
@@ -447,6 +462,7 @@ mod tests {
                 cursor: entropy + attempt,
                 entropy,
                 hash: Some(hash_bytes(key.as_bytes())),
+                now: 0,
                 tried: &tried,
             };
             let endpoint = pool.pick(&choice).expect("one is up").clone();

@@ -1,6 +1,6 @@
 //! What `GET /status` and `pointsman status` tell.
 
-use pointsman_config::policy::{self, BackendAddr, Balance, BindAddr, Discover, Protocol};
+use pointsman_config::policy::{self, BackendAddr, BindAddr, Discover, Protocol};
 use serde::{Deserialize, Serialize};
 
 use super::Listeners;
@@ -10,7 +10,7 @@ use super::endpoints::LastCheck;
 use super::readiness::Readiness;
 use super::source::Source;
 use super::state::State;
-use crate::endpoint::{Address, Health};
+use crate::endpoint::{Address, Health, clock};
 use crate::metrics::Totals;
 use crate::pool::Member;
 use crate::route::Split;
@@ -126,6 +126,9 @@ pub struct BackendStatus {
     pub since: Option<String>,
     /// 0 to 1000.
     pub weight: u32,
+    /// The used part of what it has, if it has reported that lately: 1.0 is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilization: Option<f32>,
     /// Requests and TCP connections under way.
     pub in_flight: u32,
     /// Requests and TCP connections handed to it.
@@ -267,7 +270,7 @@ fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
     let pools = state.policy().pools.iter().zip(&snapshot.pools);
     let status = pools.map(|(policy, pool)| PoolStatus {
         name: pool.name.clone(),
-        balance: balance_word(&policy.balance).to_owned(),
+        balance: policy.balance.word().to_owned(),
         backends: pool
             .members
             .iter()
@@ -292,6 +295,7 @@ fn backend_status(state: &State, policy: &policy::Pool, member: &Member) -> Back
         state: member.health.word().to_owned(),
         since: entry.map(|entry| rfc3339(entry.since)),
         weight: member.weight,
+        utilization: endpoint.load.utilization(clock::now()),
         in_flight: endpoint.in_flight(),
         requests: endpoint.taken(),
         last_check: match unresolved {
@@ -346,14 +350,5 @@ fn check_status(last: &LastCheck) -> CheckStatus {
         at: rfc3339(last.at),
         duration: last.took.map(|took| took.as_secs_f64()),
         error: last.error.clone(),
-    }
-}
-
-fn balance_word(balance: &Balance) -> &'static str {
-    match balance {
-        Balance::RoundRobin => "round-robin",
-        Balance::Random => "random",
-        Balance::LeastRequest => "least-request",
-        Balance::Hash(_) => "hash",
     }
 }

@@ -20,13 +20,14 @@ use super::timer::Timer;
 use super::upstream::Pools;
 use crate::access_log::LogWriter;
 use crate::balance::Tried;
+use crate::endpoint::{Endpoint, clock};
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
 use crate::pulse::{BEAT, Pulse};
 use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotReader};
-use crate::{endpoint::Endpoint, sys::local_task};
+use crate::sys::local_task;
 
 /// How often unused upstream connections are looked through and log lines are written out.
 const SWEEP: Duration = Duration::from_millis(250);
@@ -269,12 +270,16 @@ impl Worker {
         tried: &Tried,
     ) -> Option<&'p Arc<Endpoint>> {
         let cursor = self.advance(pool.id);
-        pool.pick(&crate::balance::Choice {
+        let now = if pool.wants_time { clock::now() } else { 0 };
+        let endpoint = pool.pick(&crate::balance::Choice {
             cursor,
             entropy: self.random(),
             hash,
+            now,
             tried,
-        })
+        })?;
+        pool.asked(endpoint, now);
+        Some(endpoint)
     }
 
     fn advance(&self, pool: u32) -> u64 {

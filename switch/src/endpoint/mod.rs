@@ -1,9 +1,18 @@
 //! One server of a pool as this process knows it. Endpoints outlive policies: they are interned by
 //! pool and address, so that a reload keeps their health, load and connections.
 
+pub mod clock;
+mod latency;
+mod load;
+pub mod orca;
+mod stamped;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+pub use latency::{Estimate, Latency};
+pub use load::Load;
 
 /// An endpoint's identity for the life of the process.
 pub type EndpointId = u32;
@@ -68,6 +77,10 @@ pub struct Endpoint {
     in_flight: AtomicU32,
     /// Requests and TCP connections handed to it since the start. Writers: the workers.
     taken: AtomicU64,
+    /// How soon it answers, where the pool's policy wants to know.
+    pub latency: Latency,
+    /// What it reports of its load. Writers: the workers and the health checks.
+    pub load: Load,
 }
 
 impl Endpoint {
@@ -81,6 +94,8 @@ impl Endpoint {
             health: AtomicU8::new(Health::Starting as u8),
             in_flight: AtomicU32::new(0),
             taken: AtomicU64::new(0),
+            latency: Latency::default(),
+            load: Load::default(),
         }
     }
 

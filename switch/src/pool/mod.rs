@@ -1,5 +1,6 @@
 //! A pool: its members, who of them may be chosen now, and how.
 
+mod groups;
 mod sticky;
 
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use pointsman_config::policy::{self, HashBy};
 
+use self::groups::Chosen;
 use crate::balance::{self, Balance, Candidate, Choice};
-use crate::endpoint::{Endpoint, Health};
+use crate::endpoint::{Endpoint, Health, clock};
 
 pub use self::sticky::{Home, Sticky};
 
@@ -19,8 +21,24 @@ pub struct Member {
     pub endpoint: Arc<Endpoint>,
     /// 0 to 1000; 0 takes no new requests.
     pub weight: u32,
+    /// Its group: the lowest is used first.
+    pub priority: u8,
+    /// The requests per second that it could serve, if it has reported that.
+    pub capacity: Option<f32>,
     /// Its health when the pool was built.
     pub health: Health,
+}
+
+impl Member {
+    /// The weight that it is chosen by, in a pool of this mean capacity: a member that has reported
+    /// none counts as an average one, and no report counts more than tenfold.
+    fn effective_weight(&self, mean: Option<f64>) -> f64 {
+        let relative = self
+            .capacity
+            .zip(mean)
+            .map_or(1.0, |(own, mean)| f64::from(own) / mean);
+        f64::from(self.weight) * relative.clamp(0.1, 10.0)
+    }
 }
 
 /// One pool of a snapshot. Immutable: a change of health builds a new one.
@@ -30,10 +48,19 @@ pub struct Pool {
     pub name: String,
     /// Every member, in the order of the policy.
     pub members: Vec<Member>,
-    /// Those that may be chosen: the `Up` ones, or the `Starting` ones when none is up.
+    /// Those that may be chosen: the `Up` ones, or the `Starting` ones when none is up, of the
+    /// groups that are needed.
     pub candidates: Vec<Candidate>,
+    /// Those of the other groups, for requests that all candidates have failed.
+    reserve: Vec<Candidate>,
     /// How one is chosen.
     pub balance: Box<dyn Balance>,
+    /// Whether [`Choice::now`] matters.
+    pub wants_time: bool,
+    /// How long latencies are remembered, if they matter.
+    decay: Option<Duration>,
+    /// Whether what backends report of their load is heard, and kept from clients.
+    pub load_report: bool,
     /// What is hashed, for hash policies.
     pub hash_by: Option<HashBy>,
     /// The cookies that keep clients with their backends.
@@ -44,29 +71,51 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// The pool's place in the worker's cursors and metric shards: interned by name.
     pub id: u32,
+    /// What is known of the pool over changes of policy and health.
+    pub lasting: Arc<Lasting>,
+}
+
+/// What is known of a pool for as long as it is there, whatever becomes of its policy and members.
+#[derive(Debug, Default)]
+pub struct Lasting {
+    /// What its policy remembers.
+    pub memory: balance::Memory,
 }
 
 impl Pool {
-    /// The pool with its members as they are now.
-    pub fn build(spec: &policy::Pool, members: Vec<Member>, id: u32) -> Self {
-        let candidates = candidates(&members);
-        let hash_by = match &spec.balance {
-            policy::Balance::Hash(by) => Some(by.clone()),
+    /// The pool with its members as they are now, and with what is known of it.
+    pub fn build(
+        spec: &policy::Pool,
+        members: Vec<Member>,
+        id: u32,
+        lasting: Arc<Lasting>,
+    ) -> Self {
+        let Chosen {
+            candidates,
+            reserve,
+        } = groups::choose(&members, &open(&members), spec.spill);
+        let decay = match spec.balance {
+            policy::Balance::PeakEwma { decay } => Some(decay),
             _ => None,
         };
         Self {
             name: spec.name.clone(),
-            balance: balance::build(&spec.balance, &candidates),
+            balance: balance::build(&spec.balance, &candidates, &lasting.memory),
             sticky: spec
                 .sticky
                 .as_ref()
                 .map(|sticky| Sticky::build(sticky, &spec.name, &candidates)),
             members,
             candidates,
-            hash_by,
+            reserve,
+            wants_time: balance::wants_time(&spec.balance),
+            decay,
+            load_report: spec.load_report,
+            hash_by: spec.balance.hash_by().cloned(),
             connect_timeout: spec.timeouts.connect,
             idle_timeout: spec.timeouts.idle,
             id,
+            lasting,
         }
     }
 
@@ -77,26 +126,57 @@ impl Pool {
 
     /// Chooses an endpoint that was not tried.
     pub fn pick(&self, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
-        let place = self.balance.pick(&self.candidates, choice)?;
+        let Some(place) = self.balance.pick(&self.candidates, choice) else {
+            let mut reserve = self.reserve.iter();
+            let spare = reserve.find(|candidate| choice.is_open(candidate))?;
+            return Some(&spare.endpoint);
+        };
         self.candidates
             .get(place)
             .map(|candidate| &candidate.endpoint)
     }
+
+    /// Takes note that a chosen endpoint is about to be asked.
+    pub fn asked(&self, endpoint: &Endpoint, now: u64) {
+        if let Some(decay) = self.decay {
+            endpoint.latency.asked(now, decay);
+        }
+    }
+
+    /// Takes note of a connection that stands, where nothing more is known of answers.
+    pub fn connected(&self, endpoint: &Endpoint, took: Duration) {
+        self.answered(endpoint, 0, took);
+    }
+
+    /// Takes note of an answer with this status.
+    pub fn answered(&self, endpoint: &Endpoint, status: u16, took: Duration) {
+        let Some(decay) = self.decay else { return };
+        match is_failure(status) {
+            true => endpoint.latency.failed(took, clock::now(), decay),
+            false => endpoint.latency.answered(took, clock::now(), decay),
+        }
+    }
+
+    /// Takes note that no answer came.
+    pub fn failed(&self, endpoint: &Endpoint, took: Duration) {
+        if let Some(decay) = self.decay {
+            endpoint.latency.failed(took, clock::now(), decay);
+        }
+    }
+}
+
+/// Whether the status speaks against the server, and not against the request.
+fn is_failure(status: u16) -> bool {
+    matches!(status, 500 | 502..=504)
 }
 
 /// The members that may be chosen. One that is up but has weight 0 still keeps the unchecked ones
 /// out: the operator took it out by hand, and the pool is known to work.
-fn candidates(members: &[Member]) -> Vec<Candidate> {
+fn open(members: &[Member]) -> Vec<&Member> {
     let any_up = members.iter().any(|member| member.health == Health::Up);
     let wanted = if any_up { Health::Up } else { Health::Starting };
-    members
-        .iter()
-        .filter(|member| member.health == wanted && member.weight > 0)
-        .map(|member| Candidate {
-            endpoint: member.endpoint.clone(),
-            weight: member.weight,
-        })
-        .collect()
+    let open = |member: &&Member| member.health == wanted && member.weight > 0;
+    members.iter().filter(open).collect()
 }
 
 #[cfg(test)]
@@ -109,6 +189,8 @@ mod tests {
         let spec = policy::Pool {
             name: "app".into(),
             balance,
+            spill: 0.7,
+            load_report: false,
             backends: Vec::new(),
             discover: Vec::new(),
             health: None,
@@ -129,9 +211,11 @@ mod tests {
                     Address::Tcp(([127, 0, 0, 1], place).into()),
                 )),
                 weight,
+                priority: 0,
+                capacity: None,
                 health,
             });
-        Pool::build(&spec, members.collect(), 7)
+        Pool::build(&spec, members.collect(), 7, Arc::default())
     }
 
     fn candidates_of(members: &[(Health, u32)]) -> Vec<u32> {
@@ -188,6 +272,7 @@ mod tests {
             cursor: 0,
             entropy: 0,
             hash: None,
+            now: 0,
             tried: &tried,
         };
         assert!(pool.pick(&choice).is_none());
@@ -195,7 +280,11 @@ mod tests {
 
     #[test]
     fn a_hash_pool_keeps_what_is_hashed() {
-        let by_path = pool(policy::Balance::Hash(HashBy::Path), &[(Health::Up, 1)]);
+        let by_path = policy::Balance::Hash {
+            by: HashBy::Path,
+            bound: None,
+        };
+        let by_path = pool(by_path, &[(Health::Up, 1)]);
         assert_eq!(by_path.hash_by, Some(HashBy::Path));
         assert_eq!(
             pool(policy::Balance::Random, &[(Health::Up, 1)]).hash_by,
@@ -214,6 +303,7 @@ mod tests {
             cursor: 0,
             entropy: 0,
             hash: None,
+            now: 0,
             tried: &tried,
         };
         assert_eq!(pool.pick(&choice).map(|endpoint| endpoint.id), Some(1));

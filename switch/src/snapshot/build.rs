@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, Protocol, TlsFiles};
 
 use super::{Action, ListenerSettings, Route, RouteTable, Snapshot};
-use crate::pool::{Member, Pool};
+use crate::pool::{Lasting, Member, Pool};
 use crate::route::{Router, Split};
 
 /// What terminates TLS, by the files it was made of.
@@ -111,7 +111,10 @@ impl Frame {
         let pools = self.policy.pools.iter().zip(&self.pool_ids).zip(members);
         let pools = pools.map(|((pool, id), members)| {
             let kept = previous.and_then(|previous| same_pool(previous, pool, &members));
-            kept.unwrap_or_else(|| Arc::new(Pool::build(pool, members, *id)))
+            kept.unwrap_or_else(|| {
+                let lasting = lasting(previous, *id);
+                Arc::new(Pool::build(pool, members, *id, lasting))
+            })
         });
         Snapshot {
             generation,
@@ -210,6 +213,13 @@ fn settings(
     }
 }
 
+/// What is known of the pool already.
+fn lasting(previous: Option<(&Frame, &Snapshot)>, id: u32) -> Arc<Lasting> {
+    let pools = previous.iter().flat_map(|(_, snapshot)| &snapshot.pools);
+    let before = pools.into_iter().find(|pool| pool.id == id);
+    before.map_or_else(Arc::default, |pool| pool.lasting.clone())
+}
+
 fn same_pool(
     (frame, snapshot): (&Frame, &Snapshot),
     pool: &policy::Pool,
@@ -223,9 +233,15 @@ fn same_pool(
     let before = &frame.policy.pools[at];
     let built = snapshot.pools.get(at)?;
     let same_member = |(a, b): (&Member, &Member)| {
-        Arc::ptr_eq(&a.endpoint, &b.endpoint) && a.weight == b.weight && a.health == b.health
+        Arc::ptr_eq(&a.endpoint, &b.endpoint)
+            && a.weight == b.weight
+            && a.priority == b.priority
+            && a.capacity == b.capacity
+            && a.health == b.health
     };
     let same = before.balance == pool.balance
+        && before.spill == pool.spill
+        && before.load_report == pool.load_report
         && before.timeouts == pool.timeouts
         && before.sticky == pool.sticky
         && built.members.len() == members.len()

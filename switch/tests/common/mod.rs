@@ -280,11 +280,14 @@ impl Backend {
     }
 
     pub fn start_at(name: &str, listen: SocketAddr) -> Self {
-        let options = Options {
+        Self::start_with(Options {
             listen,
             name: Some(name.to_owned()),
             ..Options::default()
-        };
+        })
+    }
+
+    pub fn start_with(options: Options) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

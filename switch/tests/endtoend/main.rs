@@ -28,6 +28,7 @@ mod refused;
 mod reloads;
 mod routing;
 mod scripted;
+mod selection;
 mod slowness;
 mod split;
 mod sticky;

@@ -47,6 +47,7 @@ impl Dns {
                 name: addr.to_string(),
                 addr: BackendAddr::Socket(addr),
                 weight: 1,
+                priority: 0,
             }
         };
         Ok(self.addresses.all().iter().map(backend).collect())

@@ -105,6 +105,9 @@ pub struct KnownBackend {
     pub addr: String,
     /// 0 to 1000.
     pub weight: u32,
+    /// Its group.
+    #[serde(default)]
+    pub priority: u8,
 }
 
 impl KnownBackend {
@@ -117,6 +120,7 @@ impl KnownBackend {
                 BackendAddr::Unix(path) => format!("unix:{}", path.display()),
             },
             weight: backend.weight,
+            priority: backend.priority,
         }
     }
 
@@ -125,6 +129,7 @@ impl KnownBackend {
             addr: parse_backend(&self.addr).ok()?,
             name: self.name,
             weight: self.weight.min(1000),
+            priority: self.priority.min(Backend::BACKUP),
         })
     }
 }
@@ -138,6 +143,7 @@ mod tests {
             name: (*text).to_owned(),
             addr: parse_backend(text).expect("an address"),
             weight: 7,
+            priority: 0,
         };
         addresses.iter().map(backend).collect()
     }

@@ -158,6 +158,7 @@ mod tests {
             name: addr.to_string(),
             addr: BackendAddr::Socket(addr),
             weight: 1,
+            priority: 0,
         }
     }
 

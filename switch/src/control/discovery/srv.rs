@@ -137,6 +137,7 @@ fn backends(records: &[Record], targets: &HashMap<String, Addresses>) -> Vec<Bac
             },
             addr: BackendAddr::Socket(SocketAddr::new(ip, record.port)),
             weight: weight(record.weight, heaviest),
+            priority: 0,
         })
     };
     records.iter().flat_map(of_record).collect()

@@ -197,7 +197,8 @@ impl Drive {
         let endpoint = self.endpoint.clone();
         let check = self.check.clone();
         let started = Instant::now();
-        let mut probe = Box::pin(async move { probe::run(&endpoint.address, &check).await });
+        let mut probe =
+            Box::pin(async move { probe::run(&endpoint.address, &check, &endpoint.load).await });
         loop {
             let deadline = self.machine.deadline();
             let (input, result) = tokio::select! {

@@ -12,7 +12,7 @@ use pointsman_config::policy::Check;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::endpoint::Address;
+use crate::endpoint::{Address, Load, clock};
 
 /// Bytes of the answer's body that are looked at.
 pub const MAX_BODY: usize = 64 << 10;
@@ -20,24 +20,24 @@ pub const MAX_BODY: usize = 64 << 10;
 /// when their answer is cut off.
 const COURTESY: Duration = Duration::from_millis(20);
 
-/// Asks the endpoint; sets no time limit of its own.
+/// Asks the endpoint; sets no time limit of its own. What its answer reports of its load is heard.
 ///
 /// # Errors
 /// What was not as expected, in words for the operator.
-pub async fn run(address: &Address, check: &Check) -> Result<(), String> {
+pub async fn run(address: &Address, check: &Check, load: &Load) -> Result<(), String> {
     match address {
         Address::Tcp(socket) => {
             let stream = TcpStream::connect(socket).await.map_err(not_connected)?;
-            ask(stream, check, &socket.to_string()).await
+            ask(stream, check, &socket.to_string(), load).await
         }
         Address::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(not_connected)?;
-            ask(stream, check, "localhost").await
+            ask(stream, check, "localhost", load).await
         }
     }
 }
 
-async fn ask<S>(stream: S, check: &Check, authority: &str) -> Result<(), String>
+async fn ask<S>(stream: S, check: &Check, authority: &str, load: &Load) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -59,6 +59,9 @@ where
     let request = request(path, host.as_deref().unwrap_or(authority))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(not_http)?;
+        if let Some(report) = response.headers().get("endpoint-load-metrics") {
+            load.hear(report.as_bytes(), clock::now());
+        }
         let code = response.status().as_u16();
         if !status.iter().any(|range| range.contains(&code)) {
             return Err(format!("status {code}"));
@@ -172,7 +175,7 @@ mod tests {
 
     fn probe(answer: &[u8], check: Check) -> (Result<(), String>, String) {
         let (address, thread) = server(answer.to_vec());
-        let result = block_on(run(&address, &check));
+        let result = block_on(run(&address, &check, &Load::default()));
         (result, thread.join().expect("the server ends"))
     }
 
@@ -191,6 +194,20 @@ mod tests {
             "{request}"
         );
         assert!(request.contains("connection: close\r\n"), "{request}");
+    }
+
+    #[test]
+    fn what_an_answer_reports_of_the_load_is_heard() {
+        let answer = b"HTTP/1.1 204 No Content\r\n\
+            endpoint-load-metrics: TEXT cpu_utilization=0.5,rps_fractional=64\r\n\r\n";
+        let (address, thread) = server(answer.to_vec());
+        let load = Load::default();
+        assert_eq!(
+            block_on(run(&address, &http(200..=299, None), &load)),
+            Ok(())
+        );
+        thread.join().expect("the server ends");
+        assert_eq!(load.capacity(clock::now()), Some(128.0));
     }
 
     #[test]
@@ -237,7 +254,8 @@ mod tests {
         let address = Address::Tcp(listener.local_addr().expect("bound"));
         drop(listener);
         for check in [Check::Tcp, http(200..=399, None)] {
-            let error = block_on(run(&address, &check)).expect_err("nobody listens");
+            let error =
+                block_on(run(&address, &check, &Load::default())).expect_err("nobody listens");
             assert!(error.starts_with("cannot connect: "), "{error}");
         }
     }
@@ -247,7 +265,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s");
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
-        assert_eq!(block_on(run(&Address::Unix(path), &Check::Tcp)), Ok(()));
+        assert_eq!(
+            block_on(run(&Address::Unix(path), &Check::Tcp, &Load::default())),
+            Ok(())
+        );
         drop(listener);
     }
 }

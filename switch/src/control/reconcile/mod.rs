@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pointsman_config::policy::Policy;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use super::Listeners;
 use super::contact::desk::ContactParts;
@@ -34,6 +35,8 @@ const BURST: usize = 256;
 /// Between two snapshots: a thousand backends that go down within a second make a hundred
 /// snapshots at most.
 const GAP: Duration = Duration::from_millis(10);
+/// How often backends are weighed by the loads that they report.
+const WEIGHING: Duration = Duration::from_secs(1);
 
 /// What others ask of the reconciler.
 #[derive(Debug)]
@@ -142,6 +145,8 @@ impl<L: Listeners> Reconciler<L> {
     /// Runs until nobody can send messages any more.
     pub async fn run(mut self) {
         let mut events_open = true;
+        let mut weighing = tokio::time::interval(WEIGHING);
+        weighing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.readiness.set_pools_up(self.state.pools_up());
         self.settle();
         loop {
@@ -158,6 +163,9 @@ impl<L: Listeners> Reconciler<L> {
                 Some(finding) = self.inbox.findings.recv() => self.finding(finding),
                 Some(found) = self.inbox.found.recv() => self.found(found),
                 () = tokio::time::sleep_until(due.into()), if self.stale => {}
+                _ = weighing.tick(), if self.state.hears_loads() => {
+                    self.stale |= self.state.has_new_loads();
+                }
             }
             self.take_up_what_waits();
             if !self.stale || self.due() <= Instant::now() {

@@ -74,13 +74,16 @@ async fn connect(
         let (entered, began) = (endpoint.enter(), Instant::now());
         match upstream::connect(&endpoint, pool.connect_timeout, &alarm).await {
             Ok(connection) => {
-                worker.shard.connect(pool.id, &endpoint, began.elapsed());
+                let took = began.elapsed();
+                worker.shard.connect(pool.id, &endpoint, took);
+                pool.connected(&endpoint, took);
                 return Some((connection, entered));
             }
             Err(reason) => {
                 worker
                     .shard
                     .attempt(pool.id, &endpoint, None, began.elapsed());
+                pool.failed(&endpoint, began.elapsed());
                 worker
                     .events
                     .send(Event::EndpointFailed { endpoint, reason });

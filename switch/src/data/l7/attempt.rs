@@ -10,7 +10,7 @@ use super::relay::{self, Download, Fault, Limits, Upload, Watch};
 use super::retry::{Failure, Retry, Rules, Step};
 use super::stay::Stay;
 use super::view::View;
-use super::{Ended, Scene, forward, must_close, respond, tunnel};
+use super::{Ended, Scene, forward, load_report, must_close, respond, tunnel};
 use crate::data::upstream::{self, Connection};
 use crate::endpoint::{Endpoint, InFlight};
 use crate::error::{Reason, Side};
@@ -117,8 +117,13 @@ impl<'a> Trial<'a> {
         let mut upload = Upload::new(self.request);
         let mut watch = Watch::new(self.scene.alarm, limits);
         match self.head(client, &mut up, &mut upload, &mut watch).await {
-            Ok(head) => {
+            Ok(mut head) => {
                 record.backend_took = began.elapsed();
+                self.pool
+                    .answered(endpoint, head.status, record.backend_took);
+                if self.pool.load_report {
+                    load_report::take(&mut head, up.input.filled(), endpoint);
+                }
                 let shard = &self.scene.worker.shard;
                 shard.attempt(
                     self.pool.id,
@@ -242,6 +247,7 @@ impl<'a> Trial<'a> {
             .shard
             .attempt(self.pool.id, endpoint, None, began.elapsed());
         if reason != Reason::StaleConnection {
+            self.pool.failed(endpoint, began.elapsed());
             self.scene.worker.events.send(Event::EndpointFailed {
                 endpoint: endpoint.clone(),
                 reason,

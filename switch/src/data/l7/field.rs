@@ -127,6 +127,8 @@ known! {
     15 => { XForwardedFor b"x-forwarded-for"; IdempotencyKey b"idempotency-key"; }
     16 => { ProxyConnection b"proxy-connection"; XForwardedHost b"x-forwarded-host"; }
     17 => { TransferEncoding b"transfer-encoding"; XForwardedProto b"x-forwarded-proto"; }
+    21 => { LoadMetrics b"endpoint-load-metrics"; }
+    25 => { LoadMetricsBinary b"endpoint-load-metrics-bin"; }
 }
 
 impl Known {

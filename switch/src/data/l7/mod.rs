@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod h1;
 mod h2;
 mod head;
+mod load_report;
 mod parse;
 mod record;
 mod relay;
