@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod board;
 mod promql;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
+use board::{dashboard, dashboard_queries, rule_queries, rules};
 use pointsman::metrics::{Kind, Metric, table};
 use promql::{Selector, grouping_labels, selectors};
-use serde_json::Value;
 
 /// Labels that Prometheus adds, and that of a histogram's bucket.
 const GIVEN: [&str; 3] = ["instance", "job", "le"];
@@ -133,44 +132,4 @@ fn find(series: &str) -> Option<&'static Metric> {
         Kind::Histogram => Some(metric.name) == base,
         Kind::Counter | Kind::Gauge => metric.name == series,
     })
-}
-
-fn dashboard() -> Value {
-    serde_json::from_str(&read("grafana/pointsman.json")).unwrap()
-}
-
-fn dashboard_queries() -> Vec<String> {
-    let board = dashboard();
-    let panels = board["panels"].as_array().unwrap();
-    let targets = panels
-        .iter()
-        .filter_map(|panel| panel["targets"].as_array())
-        .flatten();
-    let annotations = board["annotations"]["list"].as_array().unwrap();
-    let expressions = targets.chain(annotations).map(|asks| &asks["expr"]);
-    let variables = board["templating"]["list"].as_array().unwrap();
-    let definitions = variables
-        .iter()
-        .filter_map(|variable| variable.get("definition"));
-    expressions
-        .chain(definitions)
-        .map(|text| text.as_str().unwrap().to_owned())
-        .collect()
-}
-
-fn rules() -> String {
-    read("prometheus/rules.yml")
-}
-
-fn rule_queries() -> Vec<String> {
-    let rules = rules();
-    rules
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("expr: "))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
