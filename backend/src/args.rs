@@ -32,7 +32,8 @@ const EXAMPLES: &str = "\
 Examples:
   pointsman-backend serve --listen 127.0.0.1:3000 --name one
   pointsman-backend serve --listen :3001 --delay 200ms --errors 5%
-  pointsman-backend serve --listen :3002 --cache 200 --miss 20ms";
+  pointsman-backend serve --listen :3002 --cache 200 --miss 20ms
+  pointsman-backend serve --listen :3003 --delay 20ms --workers 10     answers 500 a second at most";
 
 /// The flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +47,9 @@ pub(crate) struct Serve {
     /// Hold each answer back, such as 200ms
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     delay: Duration,
+    /// Work on so many requests at a time, others wait [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    workers: Option<u32>,
     /// Answer this share with status 500, such as 5%
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "0%")]
     errors: f64,
@@ -77,6 +81,7 @@ impl From<Serve> for Options {
             listen: serve.listen,
             name: serve.name,
             delay: serve.delay,
+            workers: serve.workers.map(|count| count as usize),
             errors: serve.errors,
             size: serve.size,
             cache: serve.cache,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use pointsman::route::{RequestView, Router, normalize};
 use pointsman_config::policy::{
-    Action, HeaderEdits, HostPattern, Match, PathPattern, Retry, Route, RouteTimeouts,
+    Action, HeaderEdits, HostPattern, Match, PathPattern, Retry, RetryOn, Route, RouteTimeouts,
 };
 
 /// Routes; the request is taken by the one in the middle.
@@ -135,7 +135,18 @@ fn route(matches: Match) -> Route {
             total: None,
             tunnel: Duration::from_secs(1),
         },
+        deadline_header: None,
+        limit: None,
         retry: Retry {
+            on: RetryOn {
+                connect: true,
+                reset: true,
+                timeout: false,
+                statuses: Vec::new(),
+            },
+            budget: 0.2,
+            per_try: None,
+            hedge: None,
             attempts: 1,
             unsafe_methods: false,
         },

@@ -79,8 +79,14 @@ reasons! {
     NoRoute "no_route" Switch 404 "destination_not_found";
     /// No backend of the pool can be tried.
     NoBackend "no_backend" Switch 503 "destination_unavailable";
+    /// Every backend is at its limit, and so is the queue.
+    QueueFull "queue_full" Switch 503 "connection_limit_reached";
+    /// No backend had room in time.
+    QueueTimeout "queue_timeout" Switch 503 "connection_limit_reached";
     /// A limit of the policy was reached.
     Limit "limit" Switch 429 "http_request_denied";
+    /// The route's rate is used up.
+    RateLimit "rate_limit" Switch 429 "http_request_denied";
     /// The switch is at its connection limit.
     Overload "overload" Switch 503 "connection_limit_reached";
     /// The whole exchange took longer than allowed.

@@ -20,6 +20,7 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, Header
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pointsman_config::value::parse_duration;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::body::Content;
 use super::control::Control;
@@ -47,6 +48,7 @@ pub(super) struct Site {
     control: Control,
     meter: Option<Meter>,
     disk: Option<Disk>,
+    workers: Option<Semaphore>,
 }
 
 impl Site {
@@ -59,6 +61,8 @@ impl Site {
         let meter = options.report_load.then(Meter::new);
         let reads = !options.miss.is_zero();
         let disk = reads.then(|| Disk::new(options.cache, options.miss));
+        let workers = options.workers;
+        let workers = workers.map(|count| Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Self {
             name: value,
             line: Bytes::from(name + "\n"),
@@ -66,6 +70,7 @@ impl Site {
             control,
             meter,
             disk,
+            workers,
         }
     }
 
@@ -107,6 +112,11 @@ impl Site {
 
     async fn counted(&self, request: Request<Incoming>, client: SocketAddr) -> Response<Content> {
         let number = self.control.count();
+        let _worker = match &self.workers {
+            // It is never closed.
+            Some(workers) => workers.acquire().await.ok(),
+            None => None,
+        };
         let delay = self.control.delay();
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

@@ -55,6 +55,8 @@ pub struct Options {
     pub name: Option<String>,
     /// How long each answer is held back.
     pub delay: Duration,
+    /// How many requests are worked on at a time, in the order in which they came; `None`: all.
+    pub workers: Option<usize>,
     /// The share of requests answered with status 500, 0.0 to 1.0, evenly spread.
     pub errors: f64,
     /// Bytes that the body of an ordinary answer has at least, up to [`MAX_SIZE`].
@@ -75,6 +77,7 @@ impl Default for Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             name: None,
             delay: Duration::ZERO,
+            workers: None,
             errors: 0.0,
             size: 0,
             cache: 0,
@@ -100,7 +103,7 @@ impl Server {
     ///
     /// # Errors
     /// Those of listening; `InvalidInput` when the name cannot stand in a header field, the share
-    /// is not within 0.0 to 1.0, or the size is above [`MAX_SIZE`].
+    /// is not within 0.0 to 1.0, there are no workers, or the size is above [`MAX_SIZE`].
     pub async fn bind(options: Options) -> io::Result<Self> {
         check(&options)?;
         let socket = match options.listen {
@@ -177,6 +180,9 @@ fn check(options: &Options) -> io::Result<()> {
     let wrong = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     if !(0.0..=1.0).contains(&options.errors) {
         return wrong("the share of errors must be within 0.0 to 1.0");
+    }
+    if options.workers == Some(0) {
+        return wrong("there must be a worker");
     }
     if options.size > MAX_SIZE {
         return wrong("the size must be 1 GiB at most");

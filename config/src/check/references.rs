@@ -64,6 +64,11 @@ fn resolve_pools(decoded: &Decoded, used: &mut HashSet<String>, d: &mut Diagnost
             continue;
         };
         used.insert(name.clone());
+        if pool.limit.as_ref().is_some_and(|limit| limit.adaptive) {
+            let message = format!("the pool `{name}` learns its limit from answers");
+            d.error(listener.places.pool, "conflicting-keys", message)
+                .help("a tcp listener sees none: write limit = { requests = 100 } in the pool");
+        }
         if let Some(by) = pool.balance.hash_by()
             && *by != HashBy::ClientIp
         {

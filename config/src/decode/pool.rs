@@ -1,6 +1,7 @@
 use super::balance::balance;
 use super::discover::discover;
 use super::health::health;
+use super::pool_limit::{limit, refuse_queue};
 use super::reader::Reader;
 use super::scalar;
 use super::sticky::sticky;
@@ -24,6 +25,7 @@ pub(super) fn pool(
     let (discover, sources) = discover(reader, d).into_iter().unzip();
     require_backends(reader, d);
     let balance = balance(reader, d);
+    refuse_queue(reader, d);
     let item = Pool {
         name: name.to_owned(),
         load_report: load_report(reader, &balance, d),
@@ -33,6 +35,7 @@ pub(super) fn pool(
         discover,
         health: health(reader, d),
         sticky: sticky(reader, d),
+        limit: limit(reader, d),
         timeouts: timeouts(&reader.settings(d, "timeouts"), d),
         used: false,
     };

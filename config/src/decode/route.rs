@@ -1,13 +1,15 @@
 use super::headers::header_edits;
 use super::matches::matches;
 use super::reader::{Found, Reader};
+use super::retry::retry;
+use super::route_limit::limit;
 use super::split::{refuse_split_by, split};
 use super::{Placed, RoutePlaces, scalar};
 use crate::diagnostics::Diagnostics;
 use crate::keys::Kind;
-use crate::policy::{Action, PathPattern, Redirect, Respond, Retry, Rewrite, Route, RouteTimeouts};
+use crate::policy::{Action, PathPattern, Redirect, Respond, Rewrite, Route, RouteTimeouts};
 use crate::source::{Place, Value};
-use crate::value::{Unfit, parse_field_value, parse_name, parse_path};
+use crate::value::{Unfit, parse_editable_field_name, parse_field_value, parse_name, parse_path};
 
 /// What `redirect = "https"` stands for. 308 keeps the method (RFC 9110 15.4.9).
 const TO_HTTPS: &str = "https://{host}{uri}";
@@ -32,7 +34,9 @@ pub(super) fn route(d: &mut Diagnostics, reader: &Reader<'_>) -> Placed<Route, R
         request_headers: header_edits(reader, d, "request_headers"),
         response_headers: header_edits(reader, d, "response_headers"),
         timeouts: timeouts(reader, d),
+        deadline_header: reader.text(d, "deadline_header", parse_editable_field_name),
         retry: retry(&reader.settings(d, "retry"), d),
+        limit: limit(reader, d),
         max_body: reader.size(d, "max_body"),
     };
     let action = action_key.map_or(reader.place(), |found| found.node.place);
@@ -226,13 +230,6 @@ fn timeouts(reader: &Reader<'_>, d: &mut Diagnostics) -> RouteTimeouts {
         response: table.duration(d, "response"),
         total,
         tunnel: table.duration(d, "tunnel"),
-    }
-}
-
-fn retry(reader: &Reader<'_>, d: &mut Diagnostics) -> Retry {
-    Retry {
-        attempts: reader.count(d, "attempts").unwrap_or_default(),
-        unsafe_methods: reader.boolean(d, "unsafe").unwrap_or_default(),
     }
 }
 

@@ -3,15 +3,11 @@
 const LATER: &[(&str, &str, Option<&str>)] = &[
     ("", "tls", None),
     ("listener", "protocols", None),
-    ("route", "limit", None),
     ("route", "mirror", None),
-    ("retry", "budget", None),
-    ("retry", "on", None),
     ("pool", "eject", None),
     ("pool", "slow_start", None),
     ("pool", "forward", None),
     ("pool", "panic", None),
-    ("pool", "queue", None),
     ("pool", "tls", None),
 ];
 

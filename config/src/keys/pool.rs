@@ -1,5 +1,6 @@
 use super::balance::{HASH, LOCALITY};
 use super::discover::DISCOVER;
+use super::pool_limit::{LIMIT, QUEUE};
 use super::sticky::STICKY;
 use super::{DAY, Format, HOUR, Key, Kind, MILLISECOND, MINUTE, Section};
 
@@ -108,6 +109,21 @@ pub static POOL: Section = Section {
         )
         .inherited(),
         STICKY,
+        Key::new(
+            "limit",
+            Kind::AnyOf(&[Kind::Table(&LIMIT), Kind::False]),
+            "How much each backend may have under way. Without it there is no limit; `false` turns \
+             an inherited one off.",
+            "{ requests = 200 }",
+        )
+        .inherited(),
+        Key::new(
+            "queue",
+            Kind::Table(&QUEUE),
+            "With `limit`: where requests wait for a backend that has room.",
+            "{ size = 50, timeout = \"200ms\" }",
+        )
+        .inherited(),
         Key::new(
             "timeouts",
             Kind::Table(&TIMEOUTS),

@@ -1,3 +1,5 @@
+use super::retry::RETRY;
+use super::route_limit::LIMIT;
 use super::split::{SPLIT, SPLIT_BY};
 use super::{DAY, Format, Key, Kind, MILLISECOND, Section, TIB};
 
@@ -86,10 +88,28 @@ pub static ROUTE: Section = Section {
         )
         .inherited(),
         Key::new(
+            "deadline_header",
+            Kind::Text(Format::FieldName),
+            "Tells the backend in this field how many milliseconds it has left: what remains of \
+             `timeouts.total`, or of `retry.per_try` if that is less. Where a client sends that field \
+             or `grpc-timeout`, its time holds if it is shorter, and `grpc-timeout` is shortened to \
+             what remains.",
+            "\"X-Request-Timeout-Ms\"",
+        )
+        .inherited(),
+        Key::new(
             "retry",
             Kind::Table(&RETRY),
             "When another backend is tried.",
             "{ attempts = 2 }",
+        )
+        .inherited(),
+        Key::new(
+            "limit",
+            Kind::AnyOf(&[Kind::Table(&LIMIT), Kind::False]),
+            "How often the route may be asked. Without it there is no limit; `false` turns an \
+             inherited one off.",
+            "{ rate = \"100/s\", burst = 200, by = \"client-ip\" }",
         )
         .inherited(),
         Key::new(
@@ -287,28 +307,5 @@ static TIMEOUTS: Section = Section {
             "\"10m\"",
         )
         .default("\"1h\""),
-    ],
-};
-
-static RETRY: Section = Section {
-    name: "retry",
-    doc: "When another backend is tried. A failed connection is always safe to try again; other \
-          failures only for idempotent methods.",
-    keys: &[
-        Key::new(
-            "attempts",
-            Kind::Integer { min: 1, max: 10 },
-            "Backends that a request is tried on at most, the first one counted; never the same one \
-             twice.",
-            "2",
-        )
-        .default("3"),
-        Key::new(
-            "unsafe",
-            Kind::Bool,
-            "Also try methods that are not idempotent again when they may have reached the backend.",
-            "true",
-        )
-        .default("false"),
     ],
 };

@@ -8,7 +8,10 @@ mod contact;
 mod discover;
 mod listener;
 mod pool;
+mod pool_limit;
+mod retry;
 mod route;
+mod route_limit;
 mod split;
 mod sticky;
 
@@ -24,10 +27,13 @@ pub use listener::{
     BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
 };
 pub use pool::{Backend, BackendAddr, Check, Health, Pool, PoolTimeouts};
+pub use pool_limit::{PoolLimit, Queue};
+pub use retry::{Hedge, Quantile, Retry, RetryOn};
 pub use route::{
-    Action, HeaderEdits, HostPattern, Match, PathPattern, Redirect, Respond, Retry, Rewrite, Route,
+    Action, HeaderEdits, HostPattern, Match, PathPattern, Redirect, Respond, Rewrite, Route,
     RouteTimeouts, ValuePattern,
 };
+pub use route_limit::{LimitBy, RouteLimit};
 pub use split::Split;
 pub use sticky::{SameSite, Sticky, StickyKey};
 

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Balance, Discover, Sticky};
+use super::{Balance, Discover, PoolLimit, Sticky};
 
 /// `[pool.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Pool {
     pub health: Option<Health>,
     /// The cookie that keeps a client with its backend, if there is one.
     pub sticky: Option<Sticky>,
+    /// How much each backend may have under way; `None`: no limit.
+    pub limit: Option<PoolLimit>,
     /// Time limits.
     pub timeouts: PoolTimeouts,
     /// `true`: routes forward to it, or a TCP listener does.

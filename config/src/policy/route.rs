@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Split;
+use super::{Retry, RouteLimit, Split};
 
 /// `[[route]]`
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +21,12 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// Time limits.
     pub timeouts: RouteTimeouts,
+    /// The field that tells backends how many milliseconds they have left (lower-case name).
+    pub deadline_header: Option<String>,
     /// When another backend is tried.
     pub retry: Retry,
+    /// How often it may be asked; `None`: no limit.
+    pub limit: Option<RouteLimit>,
     /// Bytes of a request's body; `None`: no limit.
     pub max_body: Option<u64>,
 }
@@ -142,13 +146,4 @@ pub struct RouteTimeouts {
     pub total: Option<Duration>,
     /// Silence on an upgraded connection (WebSocket).
     pub tunnel: Duration,
-}
-
-/// `route.retry`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retry {
-    /// Backends that a request is tried on at most, the first one counted; never the same one twice.
-    pub attempts: u32,
-    /// Also try methods that are not idempotent again when they may have reached the backend.
-    pub unsafe_methods: bool,
 }

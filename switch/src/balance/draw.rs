@@ -60,8 +60,8 @@ impl Draw {
 }
 
 impl Draw {
-    /// Two different ones of the candidates that were not tried, each drawn by weight: a first one,
-    /// and a second if there is one. `None` when all of them were tried.
+    /// Two different ones of the candidates that are open, each drawn by weight: a first one,
+    /// and a second if there is one. `None` when none is.
     #[inline]
     pub(super) fn two(
         &self,
@@ -90,8 +90,8 @@ impl Draw {
     }
 }
 
-/// One of the candidates that were not tried and are not `except`, each as often as its weight
-/// says; `None` when there is none.
+/// One of the candidates that are open and not `except`, each as often as its weight says; `None`
+/// when there is none.
 pub(super) fn among_untried(
     candidates: &[Candidate],
     choice: &Choice<'_>,
@@ -102,22 +102,23 @@ pub(super) fn among_untried(
         candidates
             .iter()
             .enumerate()
-            .filter(move |(place, candidate)| {
-                Some(*place) != except && !choice.tried.contains(candidate.endpoint.id)
-            })
+            .filter(move |(place, candidate)| Some(*place) != except && choice.is_open(candidate))
     };
     let total = left()
         .map(|(_, candidate)| u64::from(candidate.weight.max(1)))
         .sum();
     let mut ticket = scale((entropy >> 32) as u32, total);
+    // Another worker may have taken the last room of one since the weights were added up.
+    let mut last = None;
     for (place, candidate) in left() {
         let weight = u64::from(candidate.weight.max(1));
+        last = Some(place);
         if ticket < weight {
-            return Some(place);
+            break;
         }
         ticket -= weight;
     }
-    None
+    last
 }
 
 #[cfg(test)]

@@ -102,9 +102,9 @@ pub struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// Whether the candidate was not tried yet.
+    /// Whether the candidate was not tried yet and has room for one more.
     pub(crate) fn is_open(&self, candidate: &Candidate) -> bool {
-        !self.tried.contains(candidate.endpoint.id)
+        !self.tried.contains(candidate.endpoint.id) && candidate.endpoint.has_room()
     }
 }
 
@@ -136,7 +136,7 @@ impl Tried {
 
 /// A selection policy, built for one list of candidates.
 pub trait Balance: std::fmt::Debug + Send + Sync {
-    /// The place of the chosen candidate, or `None` when all of them were tried.
+    /// The place of the chosen candidate, or `None` when all of them were tried or have no room.
     fn pick(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize>;
 }
 

@@ -8,7 +8,7 @@ pub struct Single;
 
 impl Balance for Single {
     fn pick(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize> {
-        let untried = |candidate: &Candidate| !choice.tried.contains(candidate.endpoint.id);
-        candidates.first().is_some_and(untried).then_some(0)
+        let is_open = |candidate: &Candidate| choice.is_open(candidate);
+        candidates.first().is_some_and(is_open).then_some(0)
     }
 }

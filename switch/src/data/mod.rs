@@ -8,6 +8,7 @@ mod guard;
 pub mod l4;
 pub mod l7;
 pub mod listener;
+mod place;
 pub mod proxy_protocol;
 mod sockets;
 mod stream;

@@ -45,6 +45,21 @@ impl Stream {
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Ready when the peer has gone away without having sent anything that was not read. Of what has
+    /// sent more, and of Unix sockets, that is not known.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let tcp = match self {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Unix(_) => return Poll::Pending,
+        };
+        let mut byte = [0];
+        match ready!(tcp.poll_peek(cx, &mut ReadBuf::new(&mut byte))) {
+            Ok(n) if n > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Whether each write becomes a record of its own, so that small parts are better joined.
     pub fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))

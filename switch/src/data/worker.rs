@@ -20,7 +20,7 @@ use super::timer::Timer;
 use super::upstream::Pools;
 use crate::access_log::LogWriter;
 use crate::balance::Tried;
-use crate::endpoint::{Endpoint, clock};
+use crate::endpoint::{InFlight, clock};
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
@@ -96,6 +96,8 @@ pub struct Worker {
     asked: watch::Sender<u64>,
     entropy: Cell<u64>,
     cursors: RefCell<Vec<u64>>,
+    /// Requests for each pool that its budget has not been told of.
+    untold: RefCell<Vec<u32>>,
     index: usize,
 }
 
@@ -258,28 +260,24 @@ impl Worker {
             asked: watch::Sender::new(0),
             entropy: Cell::new(seed),
             cursors: RefCell::default(),
+            untold: RefCell::default(),
             index: parts.index,
         }
     }
 
-    /// Chooses an endpoint of the pool that was not tried.
-    pub fn pick<'p>(
-        &self,
-        pool: &'p Pool,
-        hash: Option<u64>,
-        tried: &Tried,
-    ) -> Option<&'p Arc<Endpoint>> {
+    /// A place at an endpoint of the pool that was not tried, if one has room.
+    pub fn enter(&self, pool: &Pool, hash: Option<u64>, tried: &Tried) -> Option<InFlight> {
         let cursor = self.advance(pool.id);
         let now = if pool.wants_time { clock::now() } else { 0 };
-        let endpoint = pool.pick(&crate::balance::Choice {
+        let entered = pool.enter(&crate::balance::Choice {
             cursor,
             entropy: self.random(),
             hash,
             now,
             tried,
         })?;
-        pool.asked(endpoint, now);
-        Some(endpoint)
+        pool.asked(entered.endpoint(), now);
+        Some(entered)
     }
 
     fn advance(&self, pool: u32) -> u64 {
@@ -291,6 +289,28 @@ impl Worker {
         let cursor = cursors[at];
         cursors[at] = cursor.wrapping_add(1);
         cursor
+    }
+
+    /// Counts one more request for the pool of this id.
+    pub fn asked_of(&self, pool: u32) {
+        let mut untold = self.untold.borrow_mut();
+        let at = pool as usize;
+        if at >= untold.len() {
+            untold.resize(at + 1, 0);
+        }
+        untold[at] = untold[at].saturating_add(1);
+    }
+
+    /// Tells the pools' budgets of the requests since the last time.
+    fn tell_budgets(&self, now: Instant) {
+        let snapshot = self.snapshots.load();
+        let mut untold = self.untold.borrow_mut();
+        for pool in &snapshot.pools {
+            match untold.get_mut(pool.id as usize).map(std::mem::take) {
+                None | Some(0) => (),
+                Some(count) => pool.lasting.budget.requests(count, now),
+            }
+        }
     }
 
     /// Random bits (splitmix64); for spreading, not for secrets.
@@ -426,7 +446,9 @@ async fn beat(pulse: Rc<Pulse>) {
 async fn housekeeping(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        worker.upstreams.sweep(Instant::now());
+        let now = Instant::now();
+        worker.upstreams.sweep(now);
+        worker.tell_budgets(now);
         if let Some(log) = &worker.log {
             log.flush();
         }

@@ -2,17 +2,23 @@
 //! pool and address, so that a reload keeps their health, load and connections.
 
 pub mod clock;
+mod gradient;
 mod latency;
+mod limit;
 mod load;
 pub mod orca;
+mod queue;
 mod stamped;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-pub use latency::{Estimate, Latency};
-pub use load::Load;
+pub use self::latency::{Estimate, Latency};
+pub use self::limit::{Limit, Most};
+pub use self::load::Load;
+pub use self::queue::{Queue, Ticket};
 
 /// An endpoint's identity for the life of the process.
 pub type EndpointId = u32;
@@ -81,6 +87,8 @@ pub struct Endpoint {
     pub latency: Latency,
     /// What it reports of its load. Writers: the workers and the health checks.
     pub load: Load,
+    /// How much may be under way.
+    pub limit: Limit,
 }
 
 impl Endpoint {
@@ -96,6 +104,7 @@ impl Endpoint {
             taken: AtomicU64::new(0),
             latency: Latency::default(),
             load: Load::default(),
+            limit: Limit::default(),
         }
     }
 
@@ -125,14 +134,46 @@ impl Endpoint {
         self.taken.fetch_add(1, Ordering::Relaxed);
         InFlight(self.clone())
     }
+
+    /// An answer took so long; `refused`: by it, or by giving none, the server said that it has too
+    /// much to do.
+    pub fn answered(&self, took: Duration, refused: bool) {
+        self.limit.answered(took, refused, self.in_flight());
+    }
+
+    /// Whether it may get one more.
+    pub fn has_room(&self) -> bool {
+        self.limit.has_room(self.in_flight())
+    }
+
+    /// As [`Endpoint::enter`], unless that would be more than its limit.
+    pub fn try_enter(self: &std::sync::Arc<Self>) -> Option<InFlight> {
+        // Never beyond the limit for a moment: others would find it full, and nobody would tell
+        // them that it is not.
+        let more = |now| self.limit.has_room(now).then_some(now + 1);
+        let entered = self
+            .in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        entered.ok()?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Some(InFlight(self.clone()))
+    }
 }
 
 /// One request or connection under way at an endpoint.
 #[derive(Debug)]
 pub struct InFlight(std::sync::Arc<Endpoint>);
 
+impl InFlight {
+    /// Where it is under way.
+    pub fn endpoint(&self) -> &std::sync::Arc<Endpoint> {
+        &self.0
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.limit.released();
     }
 }

@@ -145,6 +145,20 @@ pub(super) struct PoolBlock {
     pub(super) retried: Counter,
     pub(super) retry_failed: Counter,
     pub(super) retry_refused: Counter,
+    pub(super) hedges_won: Counter,
+    pub(super) hedges_lost: Counter,
+    pub(super) queued: Counter,
+    pub(super) unqueued: Counter,
+    pub(super) queue_timeouts: Counter,
+    pub(super) queue_wait: Histogram,
+}
+
+impl PoolBlock {
+    /// Requests that wait.
+    pub(super) fn waiting(&self) -> u64 {
+        let unqueued = self.unqueued.get();
+        self.queued.get().saturating_sub(unqueued)
+    }
 }
 
 /// What one listener counts.
@@ -212,6 +226,12 @@ impl Merge for PoolBlock {
         self.retried.merge(&other.retried);
         self.retry_failed.merge(&other.retry_failed);
         self.retry_refused.merge(&other.retry_refused);
+        self.hedges_won.merge(&other.hedges_won);
+        self.hedges_lost.merge(&other.hedges_lost);
+        self.unqueued.merge(&other.unqueued);
+        self.queued.merge(&other.queued);
+        self.queue_timeouts.merge(&other.queue_timeouts);
+        self.queue_wait.merge(&other.queue_wait);
     }
 }
 

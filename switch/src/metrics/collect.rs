@@ -274,6 +274,9 @@ fn backend_state(page: &mut Page, backend: &BackendSum) {
         backend.in_flight as f64,
     );
     page.put(Family::BackendWeight, &[pool, name], backend.weight as f64);
+    if let Some(limit) = backend.limit {
+        page.put(Family::BackendLimit, &[pool, name], limit as f64);
+    }
 }
 
 fn backend_checks(page: &mut Page, backend: &BackendSum, checks: &Checks) {
@@ -314,10 +317,25 @@ fn pools(page: &mut Page, sums: &Sums) {
             pool.retry_failed.get() as f64,
         );
         page.put(
-            Family::Retries,
-            &[name, "refused"],
+            Family::RetryBudgetExhausted,
+            &[name],
             pool.retry_refused.get() as f64,
         );
+        let hedges = [("won", &pool.hedges_won), ("lost", &pool.hedges_lost)];
+        if hedges.iter().any(|(_, count)| count.get() > 0) {
+            for (result, count) in hedges {
+                page.put(Family::Hedges, &[name, result], count.get() as f64);
+            }
+        }
+        page.put(Family::QueueLength, &[name], pool.waiting() as f64);
+        if pool.queued.get() > 0 {
+            page.put(
+                Family::QueueTimeouts,
+                &[name],
+                pool.queue_timeouts.get() as f64,
+            );
+            page.put_histogram(Family::QueueDuration, &[name], &pool.queue_wait);
+        }
     }
 }
 

@@ -92,13 +92,43 @@ impl Shard {
         self.backend(endpoint, |block| block.connect.record(took));
     }
 
-    /// A retry succeeded or failed, or (`None`) was not made since the retry budget was spent.
-    pub fn retry(&self, pool: u32, success: Option<bool>) {
+    /// A request that was tried more than once was answered in the end, or not.
+    pub fn retry(&self, pool: u32, success: bool) {
         self.pools.write(pool, |block| match success {
-            Some(true) => block.retried.add(1),
-            Some(false) => block.retry_failed.add(1),
-            None => block.retry_refused.add(1),
+            true => block.retried.add(1),
+            false => block.retry_failed.add(1),
         });
+    }
+
+    /// A try was not made since the pool's retry budget was spent.
+    pub fn retry_refused(&self, pool: u32) {
+        self.pools.write(pool, |block| block.retry_refused.add(1));
+    }
+
+    /// A second backend was asked while the first had not answered, and answered first or not.
+    pub fn hedge(&self, pool: u32, won: bool) {
+        self.pools.write(pool, |block| match won {
+            true => block.hedges_won.add(1),
+            false => block.hedges_lost.add(1),
+        });
+    }
+
+    /// A request waits for a backend that has room, until [`unqueued`](Self::unqueued) is called.
+    pub fn queued(&self, pool: u32) {
+        self.pools.write(pool, |block| block.queued.add(1));
+    }
+
+    /// A request waits no longer.
+    pub fn unqueued(&self, pool: u32, waited: Duration) {
+        self.pools.write(pool, |block| {
+            block.unqueued.add(1);
+            block.queue_wait.record(waited);
+        });
+    }
+
+    /// A request waited for too long.
+    pub fn queue_timeout(&self, pool: u32) {
+        self.pools.write(pool, |block| block.queue_timeouts.add(1));
     }
 
     /// A client's connection was accepted or ended.

@@ -34,6 +34,8 @@ pub(super) struct BackendSum {
     pub(super) weight: u64,
     pub(super) in_flight: u64,
     pub(super) taken: u64,
+    /// What it may have under way.
+    pub(super) limit: Option<u64>,
     /// How many of its endpoints are in each state.
     pub(super) health: [u64; Health::ALL.len()],
     pub(super) counted: BackendBlock,
@@ -89,6 +91,9 @@ impl State {
             sum.weight += u64::from(*weight);
             sum.in_flight += u64::from(endpoint.in_flight());
             sum.taken += endpoint.taken();
+            if let Some(limit) = endpoint.limit.get() {
+                *sum.limit.get_or_insert(0) += u64::from(limit);
+            }
             sum.health[endpoint.health() as usize] += 1;
             if let Some(block) = counted.get(&endpoint.id) {
                 sum.counted.merge(block);
@@ -109,6 +114,7 @@ impl BackendSum {
             weight: 0,
             in_flight: 0,
             taken: 0,
+            limit: None,
             health: Default::default(),
             counted: BackendBlock::default(),
             checks: None,

@@ -103,7 +103,19 @@ metrics! {
     DiscoveryLastSuccess "pointsman_discovery_last_success_timestamp_seconds" Gauge ["source"]
         "When a source last told a list, in seconds since 1970.";
     Retries "pointsman_retries_total" Counter ["pool" "result"]
-        "Retries by result (success, failure), and those that the retry budget refused (refused).";
+        "Requests that were tried on more than one backend, by result (success, failure).";
+    RetryBudgetExhausted "pointsman_retry_budget_exhausted_total" Counter ["pool"]
+        "Further tries that were not made since the pool's retry budget was spent.";
+    Hedges "pointsman_hedges_total" Counter ["pool" "result"]
+        "Requests that a second backend was asked as well, since the first had not answered in time, by result: it answered first (won) or not (lost).";
+    QueueLength "pointsman_queue_length" Gauge ["pool"]
+        "Requests that wait for a backend that has room.";
+    QueueTimeouts "pointsman_queue_timeouts_total" Counter ["pool"]
+        "Requests that were refused since no backend had room in time.";
+    QueueDuration "pointsman_queue_duration_seconds" Histogram ["pool"]
+        "Time that requests waited for a backend that has room, those included that found none.";
+    BackendLimit "pointsman_backend_limit" Gauge ["pool" "backend"]
+        "Requests that a backend may have under way now, where there is a limit.";
     Connections "pointsman_connections" Gauge ["listener" "state"]
         "Connections from clients that are open.";
     ConnectionsTotal "pointsman_connections_total" Counter ["listener"]

@@ -131,7 +131,7 @@ fn series_of_a_removed_backend_vanish_while_route_and_pool_counters_stay() {
         .set_endpoints(vec![(site.backend.clone(), 1), (gone.clone(), 1)]);
     let shard = site.hub.shard();
     shard.request(&site.done());
-    shard.retry(site.pool, Some(true));
+    shard.retry(site.pool, true);
     shard.attempt(site.pool, &gone, Some(200), Duration::ZERO);
     site.hub.health_check(&gone, true, Duration::ZERO);
     let before = Page::of(&site.hub);
@@ -503,7 +503,13 @@ impl Site {
         });
         shard.attempt(self.pool, &self.backend, None, Duration::ZERO);
         shard.connect(self.pool, &self.backend, Duration::ZERO);
-        shard.retry(self.pool, None);
+        shard.retry_refused(self.pool);
+        shard.hedge(self.pool, true);
+        shard.queued(self.pool);
+        shard.unqueued(self.pool, Duration::from_millis(3));
+        shard.queue_timeout(self.pool);
+        let most = crate::endpoint::Most::Fixed(3);
+        self.backend.limit.set(most, &Default::default());
         shard.connection(self.listener, Delta::Opened);
         shard.connection_refused(self.listener, false);
         shard.request_ambiguous(self.listener);

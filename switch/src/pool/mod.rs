@@ -1,5 +1,7 @@
 //! A pool: its members, who of them may be chosen now, and how.
 
+mod budget;
+mod delays;
 mod groups;
 mod sticky;
 
@@ -9,9 +11,11 @@ use std::time::Duration;
 use pointsman_config::policy::{self, HashBy};
 
 use self::groups::Chosen;
-use crate::balance::{self, Balance, Candidate, Choice};
-use crate::endpoint::{Endpoint, Health, clock};
+use crate::balance::{self, Balance, Candidate, Choice, Tried};
+use crate::endpoint::{Endpoint, Health, InFlight, Most, Queue, clock};
 
+pub use self::budget::Budget;
+pub use self::delays::Delays;
 pub use self::sticky::{Home, Sticky};
 
 /// A member as the policy lists it.
@@ -71,6 +75,8 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// The pool's place in the worker's cursors and metric shards: interned by name.
     pub id: u32,
+    /// Where requests wait when no backend has room; `None`: there is always room.
+    pub queue: Option<policy::Queue>,
     /// What is known of the pool over changes of policy and health.
     pub lasting: Arc<Lasting>,
 }
@@ -80,6 +86,12 @@ pub struct Pool {
 pub struct Lasting {
     /// What its policy remembers.
     pub memory: balance::Memory,
+    /// Further tries of its requests.
+    pub budget: Budget,
+    /// How long its answers take.
+    pub delays: Delays,
+    /// Who waits for a backend that has room.
+    pub queue: Arc<Queue>,
 }
 
 impl Pool {
@@ -90,6 +102,14 @@ impl Pool {
         id: u32,
         lasting: Arc<Lasting>,
     ) -> Self {
+        let most = match &spec.limit {
+            None => Most::Unlimited,
+            Some(limit) if limit.adaptive => Most::Learned(limit.requests),
+            Some(limit) => Most::Fixed(limit.requests),
+        };
+        for member in &members {
+            member.endpoint.limit.set(most, &lasting.queue);
+        }
         let Chosen {
             candidates,
             reserve,
@@ -115,6 +135,7 @@ impl Pool {
             connect_timeout: spec.timeouts.connect,
             idle_timeout: spec.timeouts.idle,
             id,
+            queue: spec.limit.as_ref().map(|limit| limit.queue),
             lasting,
         }
     }
@@ -122,6 +143,28 @@ impl Pool {
     /// Whether a request could be given to one of its members now.
     pub fn can_serve(&self) -> bool {
         !self.candidates.is_empty()
+    }
+
+    /// A place at an endpoint that was not tried; `None`: there is no such endpoint, or none has
+    /// room.
+    pub fn enter(&self, choice: &Choice<'_>) -> Option<InFlight> {
+        let endpoint = self.pick(choice)?;
+        if self.queue.is_none() {
+            return Some(endpoint.enter());
+        }
+        let (mut entered, mut left) = (endpoint.try_enter(), self.members.len());
+        // Other workers may be faster.
+        while entered.is_none() && left > 0 {
+            entered = self.pick(choice)?.try_enter();
+            left -= 1;
+        }
+        entered
+    }
+
+    /// Whether an endpoint that was not tried could be entered, were there room.
+    pub fn is_worth_waiting(&self, tried: &Tried) -> bool {
+        let mut candidates = self.candidates.iter().chain(&self.reserve);
+        self.queue.is_some() && candidates.any(|one| !tried.contains(one.endpoint.id))
     }
 
     /// Chooses an endpoint that was not tried.
@@ -182,7 +225,6 @@ fn open(members: &[Member]) -> Vec<&Member> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::Tried;
     use crate::endpoint::Address;
 
     fn pool(balance: policy::Balance, members: &[(Health, u32)]) -> Pool {
@@ -195,6 +237,7 @@ mod tests {
             discover: Vec::new(),
             health: None,
             sticky: None,
+            limit: None,
             timeouts: policy::PoolTimeouts {
                 connect: Duration::from_secs(1),
                 idle: Duration::from_secs(60),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use pointsman_config::policy::{
-    Action, HeaderEdits, HostPattern, Match, PathPattern, Retry, Route, RouteTimeouts,
+    Action, HeaderEdits, HostPattern, Match, PathPattern, Retry, RetryOn, Route, RouteTimeouts,
 };
 
 use super::RequestView;
@@ -23,10 +23,21 @@ pub(super) fn route(matches: Match) -> Route {
             total: None,
             tunnel: Duration::from_secs(1),
         },
+        deadline_header: None,
         retry: Retry {
             attempts: 1,
+            on: RetryOn {
+                connect: true,
+                reset: true,
+                timeout: false,
+                statuses: Vec::new(),
+            },
+            budget: 0.2,
+            per_try: None,
+            hedge: None,
             unsafe_methods: false,
         },
+        limit: None,
         max_body: None,
     }
 }

@@ -15,8 +15,8 @@ use pointsman_config::policy::Rate;
 /// Parts of the table, each with a lock of its own: workers seldom wait for each other, and whoever
 /// looks at all clients holds nobody up.
 const SHARDS: usize = 128;
-/// Clients of one part that are remembered at most. Beyond them newcomers are not counted: memory
-/// is bounded, and no client is refused for what others did.
+/// Clients of one part that are remembered at most. For newcomers those go that have used up least,
+/// so that memory is bounded, and whoever makes up names without end is not what remains.
 const CLIENTS: usize = 512;
 /// Clients that one export tells of at most. A part never has more.
 pub const EXPORTED: usize = 1000;
@@ -33,7 +33,76 @@ pub struct Quotas {
 }
 
 /// When all that each client has asked for would have been due.
-type Shard = HashMap<(u32, IpAddr), Instant, RandomState>;
+type Shard = HashMap<Key, Instant, RandomState>;
+
+/// Whose use of what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Of what.
+    pub scope: Scope,
+    /// Whose.
+    pub who: Who,
+}
+
+/// Of what the use is counted; by number in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// A listener.
+    Listener(u32),
+    /// A route.
+    Route(u32),
+}
+
+/// Whose use is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// A client's network: see [`Who::client`].
+    Network(IpAddr),
+    /// Whoever bears a name with these digits: see [`Who::named`].
+    Name(u128),
+    /// All together.
+    All,
+}
+
+impl Who {
+    /// The client of this address. One subscriber has a whole /64 of IPv6 addresses.
+    pub fn client(address: IpAddr) -> Self {
+        Self::Network(match address {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+            v4 => v4,
+        })
+    }
+
+    /// Whoever bears this name. Its digest stands for it, the same on all switches: a name of any
+    /// length takes little room, and nobody can find another one that counts as the same.
+    pub fn named(name: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name);
+        let half = digest.as_ref().first_chunk::<16>();
+        Self::Name(half.map_or(0, |half| u128::from_be_bytes(*half)))
+    }
+}
+
+/// How often something may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From one to the next, evenly spread.
+    pub interval: Duration,
+    /// How many may come at once after a pause.
+    pub burst: u32,
+}
+
+impl Pace {
+    /// At this rate, and so many at once.
+    pub fn new(rate: Rate, burst: u32) -> Self {
+        let interval = rate.per / rate.count.max(1);
+        Self { interval, burst }
+    }
+
+    /// How far ahead of time one may be.
+    fn ahead(&self) -> Duration {
+        self.interval.saturating_mul(self.burst.max(1))
+    }
+}
 
 /// A listener that limits what a client may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,20 +127,24 @@ pub struct Used {
 }
 
 impl Quotas {
-    /// Whether this client may ask once more now.
-    pub fn take(&self, listener: u32, client: IpAddr, rate: Rate, now: Instant) -> bool {
-        let key = (listener, network(client));
+    /// One more is asked for now.
+    ///
+    /// # Errors
+    /// How long it takes until one more may be asked for.
+    pub fn take(&self, key: Key, pace: Pace, now: Instant) -> Result<(), Duration> {
         let mut due = self.shard(&key);
         if !has_room(&mut due, &key, now) {
-            return true;
+            forget_least(&mut due);
         }
         let at = due.entry(key).or_insert(now);
-        let next = (*at).max(now) + rate.per / rate.count.max(1);
-        let fits = next <= now + rate.per;
-        if fits {
-            *at = next;
+        let next = (*at).max(now) + pace.interval;
+        match next.checked_duration_since(now + pace.ahead()) {
+            None | Some(Duration::ZERO) => {
+                *at = next;
+                Ok(())
+            }
+            Some(late) => Err(late),
         }
-        fits
     }
 
     /// Names the listeners that limit clients now: only of them is told and heard.
@@ -119,7 +192,10 @@ impl Quotas {
             if due.is_zero() {
                 continue;
             }
-            let key = (listener.id, network(used.client.to_canonical()));
+            let key = Key {
+                scope: Scope::Listener(listener.id),
+                who: Who::client(used.client.to_canonical()),
+            };
             let mut shard = self.shard(&key);
             if has_room(&mut shard, &key, now) {
                 let at = shard.entry(key).or_insert(now);
@@ -128,7 +204,7 @@ impl Quotas {
         }
     }
 
-    fn shard(&self, key: &(u32, IpAddr)) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
         let place = self.hasher.hash_one(key) as usize % SHARDS;
         lock(&self.shards[place])
     }
@@ -147,7 +223,7 @@ impl Default for Quotas {
 
 /// Whether the client is remembered or can be. Where there is no room, clients go that have nothing
 /// left to be due.
-fn has_room(due: &mut Shard, key: &(u32, IpAddr), now: Instant) -> bool {
+fn has_room(due: &mut Shard, key: &Key, now: Instant) -> bool {
     if due.len() < CLIENTS || due.contains_key(key) {
         return true;
     }
@@ -155,25 +231,28 @@ fn has_room(due: &mut Shard, key: &(u32, IpAddr), now: Instant) -> bool {
     due.len() < CLIENTS
 }
 
+/// Forgets the one that gains least by it.
+fn forget_least(due: &mut Shard) {
+    let least = due.iter().min_by_key(|(_, at)| **at).map(|(key, _)| *key);
+    if let Some(least) = least {
+        due.remove(&least);
+    }
+}
+
 fn used(due: &Shard, limited: &[Limited], now: Instant) -> Vec<Used> {
-    let all = due.iter().filter_map(|((id, client), at)| {
-        let listener = limited.iter().find(|listener| listener.id == *id)?;
+    let all = due.iter().filter_map(|(key, at)| {
+        let (Scope::Listener(id), Who::Network(client)) = (key.scope, key.who) else {
+            return None;
+        };
+        let listener = limited.iter().find(|listener| listener.id == id)?;
         let left = at.saturating_duration_since(now);
         (left > listener.rate.per / 2).then(|| Used {
             listener: listener.name.clone(),
-            client: *client,
+            client,
             due: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
         })
     });
     all.collect()
-}
-
-/// One subscriber has a whole /64 of IPv6 addresses.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -207,10 +286,18 @@ mod tests {
         IpAddr::from((0x0a00_0000 + number).to_be_bytes())
     }
 
+    fn take(quotas: &Quotas, id: u32, client: IpAddr, rate: Rate, now: Instant) -> bool {
+        let key = Key {
+            scope: Scope::Listener(id),
+            who: Who::client(client),
+        };
+        quotas.take(key, Pace::new(rate, rate.count), now).is_ok()
+    }
+
     /// How many of so many attempts pass at once.
     fn passing(quotas: &Quotas, id: u32, client: IpAddr, attempts: u32, now: Instant) -> usize {
         (0..attempts)
-            .filter(|_| quotas.take(id, client, RATE, now))
+            .filter(|_| take(quotas, id, client, RATE, now))
             .count()
     }
 
@@ -228,7 +315,7 @@ mod tests {
         assert_eq!(passing(&quotas, 0, client(1), 50, start), 10);
         let steps = (1..=100).map(|n| start + Duration::from_millis(20) * n);
         let later = steps
-            .filter(|now| quotas.take(0, client(1), RATE, *now))
+            .filter(|now| take(&quotas, 0, client(1), RATE, *now))
             .count();
         assert_eq!(later, 20, "two seconds at ten per second");
     }
@@ -238,10 +325,10 @@ mod tests {
         let (quotas, now) = (Quotas::default(), Instant::now());
         let once = Rate { count: 1, ..RATE };
         let (a, b) = (client(1), client(2));
-        assert!(quotas.take(0, a, once, now));
-        assert!(!quotas.take(0, a, once, now));
-        assert!(quotas.take(0, b, once, now));
-        assert!(quotas.take(1, a, once, now));
+        assert!(take(&quotas, 0, a, once, now));
+        assert!(!take(&quotas, 0, a, once, now));
+        assert!(take(&quotas, 0, b, once, now));
+        assert!(take(&quotas, 1, a, once, now));
     }
 
     #[test]
@@ -249,9 +336,52 @@ mod tests {
         let (quotas, now) = (Quotas::default(), Instant::now());
         let once = Rate { count: 1, ..RATE };
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(quotas.take(0, ip("2001:db8::1"), once, now));
-        assert!(!quotas.take(0, ip("2001:db8::2"), once, now));
-        assert!(quotas.take(0, ip("2001:db8:0:1::1"), once, now));
+        assert!(take(&quotas, 0, ip("2001:db8::1"), once, now));
+        assert!(!take(&quotas, 0, ip("2001:db8::2"), once, now));
+        assert!(take(&quotas, 0, ip("2001:db8:0:1::1"), once, now));
+    }
+
+    #[test]
+    fn a_burst_and_the_time_until_the_next_are_as_the_pace_says() {
+        let (quotas, start) = (Quotas::default(), Instant::now());
+        let pace = Pace::new(RATE, 3);
+        let key = Key {
+            scope: Scope::Route(0),
+            who: Who::All,
+        };
+        for _ in 0..3 {
+            assert_eq!(quotas.take(key, pace, start), Ok(()));
+        }
+        let wait = Duration::from_millis(100);
+        assert_eq!(quotas.take(key, pace, start), Err(wait));
+        assert_eq!(
+            quotas.take(key, pace, start),
+            Err(wait),
+            "asking costs nothing"
+        );
+        assert_eq!(quotas.take(key, pace, start + wait), Ok(()));
+        let other = Key {
+            scope: Scope::Listener(0),
+            ..key
+        };
+        assert_eq!(quotas.take(other, pace, start), Ok(()), "of something else");
+    }
+
+    #[test]
+    fn whoever_makes_up_names_drives_out_none_that_has_used_up_much() {
+        let (quotas, now) = (Quotas::default(), Instant::now());
+        let pace = Pace::new(RATE, 10);
+        let named = |name: &str| Key {
+            scope: Scope::Route(0),
+            who: Who::named(name.as_bytes()),
+        };
+        while quotas.take(named("heavy"), pace, now).is_ok() {}
+        for number in 0..100_000 {
+            assert!(quotas.take(named(&number.to_string()), pace, now).is_ok());
+        }
+        assert!(quotas.take(named("heavy"), pace, now).is_err());
+        let held = quotas.shards.iter().map(|shard| lock(shard).len());
+        assert!(held.sum::<usize>() <= SHARDS * CLIENTS);
     }
 
     #[test]

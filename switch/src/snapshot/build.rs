@@ -162,7 +162,9 @@ fn resolve(route: &policy::Route, places: &HashMap<&str, usize>, ids: &impl Ids)
         request_headers: route.request_headers.clone(),
         response_headers: route.response_headers.clone(),
         timeouts: route.timeouts.clone(),
+        deadline_header: route.deadline_header.clone(),
         retry: route.retry.clone(),
+        limit: route.limit.clone(),
         max_body: route.max_body,
     })
 }
@@ -244,6 +246,7 @@ fn same_pool(
         && before.load_report == pool.load_report
         && before.timeouts == pool.timeouts
         && before.sticky == pool.sticky
+        && before.limit == pool.limit
         && built.members.len() == members.len()
         && built.members.iter().zip(members).all(same_member);
     same.then(|| built.clone())

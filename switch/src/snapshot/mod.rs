@@ -64,8 +64,12 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// Time limits.
     pub timeouts: RouteTimeouts,
+    /// The field that tells backends how long they have.
+    pub deadline_header: Option<String>,
     /// When another backend is tried.
     pub retry: Retry,
+    /// How often it may be asked.
+    pub limit: Option<policy::RouteLimit>,
     /// Bytes of a request's body at most.
     pub max_body: Option<u64>,
 }

@@ -105,6 +105,14 @@ impl Switch {
         serde_json::from_str(&self.admin("GET", "/status").1).expect("the status is JSON")
     }
 
+    /// The value of a metric; 0 while it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let metrics = self.admin("GET", "/metrics").1;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+        line.and_then(|value| value.trim().parse().ok())
+            .unwrap_or(0.0)
+    }
+
     /// Where a listener listens.
     pub fn address(&self, listener: &str) -> SocketAddr {
         address_in(&self.status(), listener)

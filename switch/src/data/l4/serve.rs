@@ -3,16 +3,19 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Instant;
 
 use pointsman_config::policy::HashBy;
 
 use super::proxy::{self, Early, Limits, Meter};
 use crate::balance::{Tried, hash_bytes};
+use crate::data::place::Wanted;
 use crate::data::stream::Stream;
 use crate::data::upstream::{self, Connection};
 use crate::data::worker::Worker;
-use crate::endpoint::{Endpoint, InFlight};
+use crate::endpoint::InFlight;
+use crate::error::Reason;
 use crate::event::Event;
 use crate::pool::Pool;
 use crate::snapshot::ListenerSettings;
@@ -38,7 +41,8 @@ pub async fn serve(
         return client.reset();
     };
     drop(snapshot);
-    let Some((connection, _entered)) = Box::pin(connect(&worker, &pool, peer)).await else {
+    let Some((connection, _entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await
+    else {
         return client.reset();
     };
     let limits = Limits {
@@ -57,6 +61,7 @@ pub async fn serve(
 async fn connect(
     worker: &Worker,
     pool: &Arc<Pool>,
+    client: &Stream,
     peer: IpAddr,
 ) -> Option<(Connection, InFlight)> {
     let hash = match &pool.hash_by {
@@ -69,9 +74,24 @@ async fn connect(
     let alarm = worker.timer.alarm();
     let mut tried = Tried::default();
     while tried.len() < ATTEMPTS {
-        let endpoint: Arc<Endpoint> = worker.pick(pool, hash, &tried)?.clone();
+        let wanted = Wanted {
+            pool,
+            home: None,
+            hash,
+            tried: &tried,
+        };
+        let entered = match wanted.now(worker) {
+            Ok(entered) => entered,
+            Err(false) => return None,
+            Err(true) => {
+                let gone =
+                    |cx: &mut Context<'_>| client.poll_gone(cx).map(|()| Reason::ClientClosed);
+                wanted.wait(worker, &alarm, None, gone).await.ok()?
+            }
+        };
+        let endpoint = entered.endpoint().clone();
         tried.insert(endpoint.id);
-        let (entered, began) = (endpoint.enter(), Instant::now());
+        let began = Instant::now();
         match upstream::connect(&endpoint, pool.connect_timeout, &alarm).await {
             Ok(connection) => {
                 let took = began.elapsed();

@@ -8,6 +8,7 @@ use pointsman_config::policy::{HeaderEdits, Rewrite};
 use smallvec::SmallVec;
 
 use super::ConnInfo;
+use super::deadline::Deadline;
 use super::field::{self, Known};
 use super::head::{Framing, RequestHead, Version};
 use crate::data::buffer::Buffer;
@@ -22,6 +23,7 @@ pub fn request(
     route: &Route,
     backend: &str,
     hidden: Option<&[u8]>,
+    deadline: Option<Deadline<'_>>,
 ) {
     request_line(out, request, route);
     let edits = &route.request_headers;
@@ -35,7 +37,7 @@ pub fn request(
     for line in &request.fields {
         let (name, value) = (request.get(line.name), request.get(line.value));
         let passes = match line.known {
-            Known::Other => !is_masked(name),
+            Known::Other => !is_masked(name) && !deadline.is_some_and(|told| told.replaces(name)),
             Known::Host | Known::ContentLength => false,
             Known::XForwardedFor => {
                 seen.keep_for(trusted, value);
@@ -61,6 +63,9 @@ pub fn request(
     }
     framing(out, request);
     identity(out, request, conn, edits, &seen);
+    if let Some(deadline) = deadline {
+        deadline.write(out, request);
+    }
     for (name, value) in edits
         .set
         .iter()

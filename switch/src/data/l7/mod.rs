@@ -8,6 +8,7 @@ mod attempt;
 pub mod body;
 pub mod classify;
 mod client;
+mod deadline;
 mod field;
 mod forward;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -18,6 +19,7 @@ mod h2;
 mod head;
 mod load_report;
 mod parse;
+mod rate;
 mod record;
 mod relay;
 mod respond;
@@ -47,6 +49,7 @@ use super::worker::Worker;
 use crate::error::Reason;
 use crate::pool::Pool;
 use crate::route::Split;
+use crate::shared::quotas::{Key, Pace, Scope, Who};
 use crate::snapshot::{Action, ListenerSettings, Snapshot};
 
 /// The preface that opens every HTTP/2 connection (RFC 9113 3.4).
@@ -90,7 +93,7 @@ pub enum Ended {
 }
 
 /// What an exchange uses.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
     /// The worker.
     pub worker: &'a Worker,
@@ -148,7 +151,12 @@ async fn answer<'a, C: Client>(
     record.client = forward::client_of(request, scene.conn.peer, &listener.trusted);
     if let Some(rate) = listener.limits.requests_per_client {
         let quotas = &scene.worker.connections.quotas;
-        if !quotas.take(scene.listener.id, record.client, rate, record.began()) {
+        let key = Key {
+            scope: Scope::Listener(scene.listener.id),
+            who: Who::client(record.client),
+        };
+        let pace = Pace::new(rate, rate.count);
+        if quotas.take(key, pace, record.began()).is_err() {
             return Err(Reason::Limit);
         }
     }
@@ -157,6 +165,7 @@ async fn answer<'a, C: Client>(
     let place = table.router.find(&view).ok_or(Reason::NoRoute)?;
     let route = table.routes.get(place).ok_or(Reason::NoRoute)?;
     record.routed(scene, route);
+    rate::check(scene, &view, route, record)?;
     if let Some(limit) = route.max_body
         && matches!(request.framing, head::Framing::Length(n) if n > limit)
     {
@@ -211,7 +220,11 @@ async fn rescue<C: Client>(
     if gone || client.has_begun() {
         return Ended::Broken;
     }
-    match local(scene, client, request, &Local::error(reason), record).await {
+    let mut answer = Local::error(reason);
+    if let Some(exceeded) = record.exceeded.take() {
+        exceeded.tell(&mut answer);
+    }
+    match local(scene, client, request, &answer, record).await {
         Ok(ended) => ended,
         Err(_) => Ended::Broken,
     }

@@ -8,6 +8,7 @@ use super::Scene;
 use super::client::Client;
 use super::field::Known;
 use super::head::{RequestHead, Version};
+use super::rate::Exceeded;
 use crate::access_log::Entry;
 use crate::data::worker::Worker;
 use crate::endpoint::Endpoint;
@@ -30,6 +31,8 @@ pub struct Record<'a> {
     pub status: u16,
     /// What went wrong.
     pub reason: Option<Reason>,
+    /// The rate that was exceeded.
+    pub exceeded: Option<Exceeded>,
     /// Backends that were tried.
     pub attempts: u32,
     /// From the last attempt's start to its answer's head.
@@ -51,6 +54,7 @@ impl<'a> Record<'a> {
             backend: None,
             status: 0,
             reason: None,
+            exceeded: None,
             attempts: 0,
             backend_took: Duration::ZERO,
             request_bytes: 0,

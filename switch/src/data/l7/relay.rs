@@ -35,6 +35,8 @@ pub struct Limits {
     pub stall: Duration,
     /// When the whole exchange must have ended.
     pub total: Option<Instant>,
+    /// When the response's head must have come.
+    pub per_try: Option<Instant>,
     /// Bytes of the request's body.
     pub max_body: u64,
 }
@@ -195,12 +197,26 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// The same by another alarm.
+    pub fn by<'b>(self, alarm: &'b Alarm) -> Watch<'b> {
+        let Self {
+            limits, progress, ..
+        } = self;
+        Watch {
+            alarm,
+            limits,
+            progress,
+        }
+    }
+
     fn start(&mut self, after: Duration) {
         let now = Instant::now();
-        let left = self
-            .limits
-            .total
-            .map(|total| total.saturating_duration_since(now));
+        let ends = [self.limits.total, self.limits.per_try];
+        let left = ends
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|end| end.saturating_duration_since(now));
         self.alarm
             .set(now, left.map_or(after, |left| left.min(after)));
     }
@@ -443,6 +459,7 @@ pub async fn body<C: Client>(
     watch: &mut Watch<'_>,
 ) -> Result<(), Reason> {
     watch.progress = u64::MAX;
+    watch.limits.per_try = None;
     let mut watched = false;
     poll_fn(|cx| {
         if !upload.done

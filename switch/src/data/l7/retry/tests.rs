@@ -6,6 +6,23 @@ use std::collections::HashMap;
 use super::*;
 use crate::endpoint::{Address, EndpointId};
 
+const fn on(connect: bool, reset: bool, timeout: bool) -> RetryOn {
+    RetryOn {
+        connect,
+        reset,
+        timeout,
+        statuses: Vec::new(),
+    }
+}
+
+/// What `retry.on` may say, the default first.
+static ON: [RetryOn; 4] = [
+    on(true, true, false),
+    on(true, true, true),
+    on(true, false, false),
+    on(false, false, false),
+];
+
 /// Runs of the simulation.
 const RUNS: u64 = 20_000;
 
@@ -93,8 +110,12 @@ struct Made {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Run {
     rules: (u32, bool, bool),
+    on: usize,
+    per_try: bool,
     size: usize,
     made: Vec<Made>,
+    /// The budget was spent.
+    denied: bool,
     gave_up: Option<Reason>,
 }
 
@@ -102,24 +123,28 @@ fn play(seed: u64) -> Run {
     let mut dice = Dice(seed);
     let size = dice.below(6);
     let pool = pool(size);
+    let on = dice.below(2 * ON.len()).saturating_sub(ON.len());
     let rules = Rules {
         backends: dice.below(5) as u32,
         repeatable: dice.one_in(2),
         affine: dice.one_in(3),
+        on: &ON[on],
+        per_try: dice.one_in(4),
     };
     let mut retry = Retry::new(rules);
     let mut made = Vec::new();
+    let mut denied = false;
     let gave_up = loop {
         assert!(made.len() <= 2 * size, "seed {seed}: no end: {made:?}");
         let turn = dice.below(size.max(1));
-        let step = retry.next(|tried| {
-            let mut open = pool.iter().filter(|one| !tried.contains(one.id));
-            let count = open.clone().count();
-            open.nth(turn % count.max(1)).cloned()
-        });
-        let (endpoint, fresh) = match step {
-            Step::Try { endpoint, fresh } => (endpoint, fresh),
-            Step::GiveUp(reason) => break Some(reason),
+        let (broke, last) = (dice.one_in(8), made.last().copied());
+        let (endpoint, fresh) = match step(&mut retry, &pool, turn, || {
+            denied = broke;
+            assert!(may_be_denied(last), "seed {seed}: asked for {last:?}");
+            !broke
+        }) {
+            Ok(chosen) => chosen,
+            Err(reason) => break Some(reason),
         };
         let mut note = Made {
             endpoint: endpoint.id,
@@ -142,30 +167,71 @@ fn play(seed: u64) -> Run {
     };
     Run {
         rules: (rules.backends.max(1), rules.repeatable, rules.affine),
+        on,
+        per_try: rules.per_try,
         size,
         made,
+        denied,
         gave_up,
     }
 }
 
+/// The endpoint of the next step and whether only a new connection will do, or why there is none.
+fn step(
+    retry: &mut Retry<'_>,
+    pool: &[Arc<Endpoint>],
+    turn: usize,
+    afford: impl FnOnce() -> bool,
+) -> Result<(Arc<Endpoint>, bool), Reason> {
+    let mut step = retry.next(afford);
+    if let Step::Pick = step {
+        let mut open = pool.iter().filter(|one| !retry.tried().contains(one.id));
+        let count = open.clone().count();
+        if let Some(endpoint) = open.nth(turn % count.max(1)) {
+            retry.chose(endpoint.id);
+            return Ok((endpoint.clone(), false));
+        }
+        step = retry.nobody(Reason::NoBackend);
+    }
+    match step {
+        Step::Again(endpoint) => Ok((endpoint, true)),
+        Step::GiveUp(reason) => Err(reason),
+        Step::Pick => unreachable!("nobody can be picked"),
+    }
+}
+
+/// Whether the last try may have given a backend work.
+fn may_be_denied(last: Option<Made>) -> bool {
+    let failed = last.and_then(|made| made.failed);
+    failed.is_some_and(|(reason, _, sent, _)| sent && reason != Reason::StaleConnection)
+}
+
 /// Whether a request under these rules may go on after a try that failed like this.
-fn may_go_on(repeatable: bool, failed: (Reason, bool, bool, bool)) -> bool {
+fn may_go_on(run: &Run, failed: (Reason, bool, bool, bool)) -> bool {
+    let (_, repeatable, _) = run.rules;
+    let on = &ON[run.on];
     let (reason, answered, sent, spent) = failed;
+    let wanted = match reason {
+        Reason::ConnectRefused | Reason::ConnectTimeout | Reason::ConnectFailed => on.connect,
+        Reason::Timeout => on.timeout || run.per_try,
+        Reason::StaleConnection => true,
+        _ => on.reset,
+    };
     let backends_fault = !matches!(
         reason,
         Reason::ClientClosed | Reason::BodyTimeout | Reason::BodyTooLarge | Reason::TotalTimeout
     );
-    backends_fault && reason != Reason::Timeout && !answered && !spent && (repeatable || !sent)
+    backends_fault && wanted && !answered && !spent && (repeatable || !sent)
 }
 
 fn judge(run: &Run) -> Result<(), String> {
-    let (allowed, repeatable, affine) = run.rules;
+    let (allowed, _, affine) = run.rules;
     let mut stale = HashMap::new();
     let mut first = Vec::new();
     for (place, made) in run.made.iter().enumerate() {
         let before = place.checked_sub(1).map(|place| run.made[place]);
         if let Some(failed) = before.and_then(|before| before.failed)
-            && !may_go_on(repeatable, failed)
+            && !may_go_on(run, failed)
         {
             return Err(format!("tried again after {failed:?}"));
         }
@@ -198,7 +264,7 @@ fn judge(run: &Run) -> Result<(), String> {
 
 /// It gave up with the last failure's reason, and only when nothing was left.
 fn ended_rightly(run: &Run, tried: usize, stale: &HashMap<EndpointId, bool>) -> Result<(), String> {
-    let (allowed, repeatable, _) = run.rules;
+    let (allowed, _, _) = run.rules;
     let Some(reason) = run.gave_up else {
         return match run.made.last() {
             Some(made) if made.failed.is_none() => Ok(()),
@@ -219,7 +285,7 @@ fn ended_rightly(run: &Run, tried: usize, stale: &HashMap<EndpointId, bool>) -> 
         Some((Reason::StaleConnection, ..)) => stale.get(&made.endpoint).copied(),
         _ => None,
     });
-    match may_go_on(repeatable, failed) && (room || last_stale == Some(true)) {
+    match may_go_on(run, failed) && !run.denied && (room || last_stale == Some(true)) {
         true => Err("gave up too early".into()),
         false => Ok(()),
     }
@@ -248,15 +314,21 @@ fn a_seed_plays_the_same_run_again() {
     }
 }
 
+fn rules(repeatable: bool, affine: bool) -> Rules<'static> {
+    Rules {
+        backends: 2,
+        repeatable,
+        affine,
+        on: &ON[0],
+        per_try: false,
+    }
+}
+
 #[test]
 fn a_request_that_is_not_repeatable_goes_on_only_while_nothing_was_sent() {
     let pool = pool(2);
     for (sent, goes_on) in [(false, true), (true, false)] {
-        let mut retry = Retry::new(Rules {
-            backends: 2,
-            repeatable: false,
-            affine: false,
-        });
+        let mut retry = Retry::new(rules(false, false));
         let failure = Failure {
             reason: Reason::Reset,
             answered: false,
@@ -264,8 +336,7 @@ fn a_request_that_is_not_repeatable_goes_on_only_while_nothing_was_sent() {
             spent: false,
         };
         retry.failed(&pool[0], &failure);
-        let step = retry.next(|_| Some(pool[1].clone()));
-        assert_eq!(matches!(step, Step::Try { .. }), goes_on);
+        assert_eq!(matches!(retry.next(|| true), Step::Pick), goes_on);
     }
 }
 
@@ -273,18 +344,48 @@ fn a_request_that_is_not_repeatable_goes_on_only_while_nothing_was_sent() {
 fn a_hashed_request_stays_with_its_backend_when_only_the_kept_connection_had_ended() {
     let pool = pool(2);
     for (affine, second) in [(true, 0), (false, 1)] {
-        let mut retry = Retry::new(Rules {
-            backends: 2,
-            repeatable: true,
-            affine,
-        });
-        let _ = retry.next(|_| Some(pool[0].clone()));
+        let mut retry = Retry::new(rules(true, affine));
+        assert!(matches!(retry.next(|| false), Step::Pick));
+        retry.chose(pool[0].id);
         retry.failed(&pool[0], &Failure::unconnected(Reason::StaleConnection));
-        match retry.next(|_| Some(pool[1].clone())) {
-            Step::Try { endpoint, fresh } => {
-                assert_eq!((endpoint.id, fresh), (second, second == 0));
-            }
-            Step::GiveUp(reason) => panic!("{reason:?}"),
+        let (endpoint, fresh) = step(&mut retry, &pool, 0, || false).unwrap();
+        assert_eq!((endpoint.id, fresh), (second, second == 0));
+    }
+}
+
+#[test]
+fn an_answer_that_is_as_good_as_none_leads_to_another_backend_within_the_budget() {
+    let on = RetryOn {
+        statuses: vec![502..=503],
+        ..ON[0].clone()
+    };
+    let pool = pool(2);
+    for (repeatable, spent, status, refused) in [
+        (true, false, 503, true),
+        (true, false, 500, false),
+        (true, true, 503, false),
+        (false, false, 503, false),
+    ] {
+        let mut retry = Retry::new(Rules {
+            on: &on,
+            ..rules(repeatable, false)
+        });
+        retry.chose(pool[0].id);
+        assert_eq!(retry.is_refused(status, spent), refused);
+        if refused {
+            assert!(matches!(retry.next(|| true), Step::Pick));
+            retry.chose(pool[1].id);
+            assert!(
+                !retry.is_refused(status, spent),
+                "the last one is passed on"
+            );
         }
     }
+    let mut retry = Retry::new(Rules {
+        on: &on,
+        ..rules(true, false)
+    });
+    retry.chose(pool[0].id);
+    assert!(retry.is_refused(502, false));
+    assert!(matches!(retry.next(|| false), Step::GiveUp(_)), "no budget");
 }
