@@ -67,6 +67,27 @@ fn a_signal_ends_it_after_the_requests_in_flight() {
 }
 
 #[test]
+fn every_answer_reports_the_load_unless_it_is_told_not_to() {
+    for (flags, reports) in [(&[][..], true), (&["--report-load=false"], false)] {
+        let server = Program::start(flags);
+        let mut answer = String::new();
+        server.ask().read_to_string(&mut answer).unwrap();
+        let reported = answer.contains("endpoint-load-metrics: TEXT cpu_utilization=");
+        assert_eq!(reported, reports, "{answer}");
+    }
+}
+
+#[test]
+fn a_server_with_a_disk_tells_whether_it_had_to_read() {
+    let server = Program::start(&["--cache", "1", "--miss", "1ms"]);
+    for expected in ["x-cache: miss", "x-cache: hit"] {
+        let mut answer = String::new();
+        server.ask().read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(expected), "{answer}");
+    }
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut server = Program::start(&["--delay", "30s"]);
     let _client = server.ask();

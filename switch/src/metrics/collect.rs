@@ -277,6 +277,9 @@ fn backend_state(page: &mut Page, backend: &BackendSum) {
     if let Some(limit) = backend.limit {
         page.put(Family::BackendLimit, &[pool, name], limit as f64);
     }
+    if let Some(used) = backend.utilization {
+        page.put(Family::BackendUtilization, &[pool, name], f64::from(used));
+    }
 }
 
 fn backend_checks(page: &mut Page, backend: &BackendSum, checks: &Checks) {

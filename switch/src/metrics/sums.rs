@@ -8,7 +8,7 @@ use super::hub::{Checks, State};
 use super::names::Known;
 use super::series::{RequestKey, Shelf};
 use super::shard::Shelves;
-use crate::endpoint::{EndpointId, Health};
+use crate::endpoint::{EndpointId, Health, clock};
 
 /// What was counted so far.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(super) struct BackendSum {
     pub(super) taken: u64,
     /// What it may have under way.
     pub(super) limit: Option<u64>,
+    /// The largest that one of its endpoints has reported lately.
+    pub(super) utilization: Option<f32>,
     /// How many of its endpoints are in each state.
     pub(super) health: [u64; Health::ALL.len()],
     pub(super) counted: BackendBlock,
@@ -94,6 +96,10 @@ impl State {
             if let Some(limit) = endpoint.limit.get() {
                 *sum.limit.get_or_insert(0) += u64::from(limit);
             }
+            let reported = endpoint.load.utilization(clock::now());
+            if reported > sum.utilization {
+                sum.utilization = reported;
+            }
             sum.health[endpoint.health() as usize] += 1;
             if let Some(block) = counted.get(&endpoint.id) {
                 sum.counted.merge(block);
@@ -115,6 +121,7 @@ impl BackendSum {
             in_flight: 0,
             taken: 0,
             limit: None,
+            utilization: None,
             health: Default::default(),
             counted: BackendBlock::default(),
             checks: None,

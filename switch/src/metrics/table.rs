@@ -86,6 +86,8 @@ metrics! {
         "Requests and TCP connections under way at the backend.";
     BackendWeight "pointsman_backend_weight" Gauge ["pool" "backend"]
         "The backend's weight, 0 to 1000.";
+    BackendUtilization "pointsman_backend_utilization" Gauge ["pool" "backend"]
+        "What the backend has last reported of its load, 1 is all that it has; only where it reports, and for ten seconds.";
     BackendTransitions "pointsman_backend_transitions_total" Counter ["pool" "backend" "from" "to"]
         "Changes of a backend's state.";
     HealthChecks "pointsman_health_checks_total" Counter ["pool" "backend" "result"]

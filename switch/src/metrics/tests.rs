@@ -494,6 +494,8 @@ impl Site {
     }
 
     fn feed_everything(&self) {
+        let load = b"TEXT cpu_utilization=0.5";
+        self.backend.load.hear(load, crate::endpoint::clock::now());
         self.hub.discovered("dns app.test:80", Some(2), true);
         let shard = self.hub.shard();
         shard.request_started(self.route);

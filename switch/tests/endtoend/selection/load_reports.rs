@@ -64,6 +64,11 @@ fn a_server_that_reports_more_capacity_gets_more_requests() {
     let status = switch.status();
     let used = &status["pools"][0]["backends"][1]["utilization"];
     assert!(used.as_f64().is_some_and(|used| used > 0.0), "{used}");
+    let (_, metrics) = switch.admin("GET", "/metrics");
+    assert!(
+        metrics.contains("pointsman_backend_utilization{"),
+        "{metrics}"
+    );
 }
 
 #[test]
