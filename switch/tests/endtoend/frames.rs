@@ -249,3 +249,29 @@ fn bodies_in_pieces_of_any_size_arrive_whole_and_come_back_whole() {
         assert!(back == body(n as u32 * 2 + 1), "stream {n}");
     }
 }
+
+#[test]
+fn streams_that_are_reset_leave_the_queue_and_the_others_are_served() {
+    let server = Backend::start("one");
+    let keys = "limit = { requests = 1 }\nqueue = { size = 8, timeout = \"1m\" }";
+    let switch = Switch::start(&policy(&[server.address], keys));
+    let mut held = crate::client::Conn::open(switch.address("web"));
+    held.send("GET /delay/60s HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let requests = server.control.requests();
+    let asked = || requests.load(std::sync::atomic::Ordering::Relaxed);
+    wait_until("the server is at work", || asked() == 1);
+    let length = || switch.metric("pointsman_queue_length{pool=\"app\"}");
+    let mut client = Client::open(switch.address("web"));
+    for stream in (1..17).step_by(2) {
+        client.send(HEADERS, END_STREAM | END_HEADERS, stream, &GET);
+    }
+    wait_until("they wait", || length() == 8.0);
+    for stream in (1..15).step_by(2) {
+        client.send(RESET, 0, stream, &8u32.to_be_bytes());
+    }
+    wait_until("one waits", || length() == 1.0);
+    drop(held);
+    wait_until("it is served", || asked() == 2);
+    wait_until("the queue is empty", || length() == 0.0);
+}

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::client::Conn;
+use crate::support::PATIENCE;
 
 /// What became of one request.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,7 @@ pub fn ask(address: SocketAddr, clients: u32, rate: f64, time: Duration) -> Vec<
 
 fn one(address: SocketAddr, mut due: Instant, gap: Duration, end: Instant) -> Vec<Asked> {
     let (mut conn, mut asked) = (Conn::open(address), Vec::new());
-    while due < end {
+    while due < end && Instant::now() < end + PATIENCE {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let sent = Instant::now();
         let status = match conn.get("/") {
