@@ -95,6 +95,7 @@ proptest! {
         let _ = parse_size(&text);
         let _ = parse_byte_rate(&text);
         let _ = parse_share(&text);
+        let _ = pointsman_config::value::parse_bytes(&text);
         let _ = pointsman_config::value::parse_bind(&text);
         let _ = pointsman_config::value::parse_backend(&text);
         let _ = pointsman_config::value::parse_host(&text);

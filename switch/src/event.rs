@@ -22,6 +22,13 @@ pub enum Event {
         /// How.
         reason: Reason,
     },
+    /// As many errors in a row as the policy lets a backend have, or as many again.
+    EndpointErrs {
+        /// The backend.
+        endpoint: Arc<Endpoint>,
+        /// The last error: a reason's word, or `status`.
+        cause: &'static str,
+    },
 }
 
 /// The workers' end.

@@ -56,6 +56,7 @@ fn every_file_that_the_pages_name_is_there() {
         "docs/contact.md",
         "docs/discovery.md",
         "docs/selection.md",
+        "docs/health.md",
     ];
     for page in pages {
         let text = fs::read_to_string(root().join(page)).unwrap();
@@ -120,7 +121,12 @@ fn every_policy_in_the_pages_is_right() {
     )
     .unwrap();
     fs::write(folder.path().join("jobs.backends.toml"), "backends = []").unwrap();
-    for name in ["README.md", "docs/contact.md", "docs/discovery.md"] {
+    for name in [
+        "README.md",
+        "docs/contact.md",
+        "docs/discovery.md",
+        "docs/health.md",
+    ] {
         let page = fs::read_to_string(root().join(name)).unwrap();
         let blocks = policies(&page);
         assert!(!blocks.is_empty(), "{name}");

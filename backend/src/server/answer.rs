@@ -121,7 +121,7 @@ impl Site {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if fails(number, self.options.errors) {
+        if fails(number, self.control.errors()) {
             if let Some(meter) = &self.meter {
                 meter.error();
             }

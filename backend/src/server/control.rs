@@ -11,16 +11,19 @@ use tokio::sync::watch;
 pub struct Control {
     stage: Arc<watch::Sender<Stage>>,
     healthy: Arc<AtomicBool>,
+    /// The bits of the share of requests that fail.
+    errors: Arc<AtomicU64>,
     requests: Arc<AtomicU64>,
     /// Nanoseconds.
     delay: Arc<AtomicU64>,
 }
 
 impl Control {
-    pub(super) fn new(delay: Duration) -> Self {
+    pub(super) fn new(delay: Duration, errors: f64) -> Self {
         let control = Self {
             stage: Arc::new(watch::Sender::new(Stage::Serving)),
             healthy: Arc::new(AtomicBool::new(true)),
+            errors: Arc::new(AtomicU64::new(errors.to_bits())),
             requests: Arc::new(AtomicU64::new(0)),
             delay: Arc::default(),
         };
@@ -52,6 +55,18 @@ impl Control {
     /// Whether `/healthz` answers 200.
     pub fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Sets the share of requests that are answered with status 500, 0.0 to 1.0; `/healthz` is not
+    /// one of them.
+    pub fn set_errors(&self, share: f64) {
+        let share = if share.is_nan() { 0.0 } else { share };
+        let bits = share.clamp(0.0, 1.0).to_bits();
+        self.errors.store(bits, Ordering::Relaxed);
+    }
+
+    pub(super) fn errors(&self) -> f64 {
+        f64::from_bits(self.errors.load(Ordering::Relaxed))
     }
 
     /// Requests answered so far, health checks not counted.

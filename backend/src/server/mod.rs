@@ -118,7 +118,7 @@ impl Server {
             .name
             .clone()
             .unwrap_or_else(|| local_addr.to_string());
-        let control = Control::new(options.delay);
+        let control = Control::new(options.delay, options.errors);
         let grace = options.grace;
         let site = Arc::new(Site::new(
             name_value(&name)?,

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use crate::backends;
 use crate::decode::{Decoded, Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
-use crate::policy::{Backend, Discover, Pool};
+use crate::policy::{Backend, BackendAddr, Discover, Pool};
 use crate::source::Place;
 
 /// Looks at what the backends of one pool have to do with each other.
@@ -13,6 +13,7 @@ pub(super) fn check_pools(decoded: &Decoded, d: &mut Diagnostics) {
         check_twins(&title, &pool.item.backends, &pool.places.backends, d);
         check_weights(pool, d);
         check_files(pool, d);
+        check_port(pool, d);
     }
 }
 
@@ -59,5 +60,18 @@ fn check_weights(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
         let message = format!("no backend of the pool `{}` has a weight", pool.item.name);
         d.error(pool.places.backends_key, "no-weight", message)
             .help("a weight of 0 takes no new requests: let one backend have more");
+    }
+}
+
+fn check_port(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
+    let health = pool.item.health.as_ref();
+    if health.is_none_or(|health| health.port.is_none()) {
+        return;
+    }
+    for (backend, place) in pool.item.backends.iter().zip(&pool.places.backends) {
+        if let BackendAddr::Unix(_) = backend.addr {
+            let message = "a Unix socket has no port: it is checked itself, not `health.port`";
+            d.warning(*place, "no-effect", message);
+        }
     }
 }

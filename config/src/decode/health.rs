@@ -1,7 +1,8 @@
 use std::ops::RangeInclusive;
 
-use super::reader::Reader;
+use super::reader::{Found, Reader};
 use super::scalar;
+use super::script::script;
 use crate::diagnostics::Diagnostics;
 use crate::keys::{Key, Kind};
 use crate::policy::{Check, Health};
@@ -9,8 +10,27 @@ use crate::source::{Node, Value};
 use crate::suggest::quoted;
 use crate::value::{Unfit, parse_field_value, parse_statuses};
 
-/// Keys that say something only about a check by a request.
-const HTTP_ONLY: [&str; 3] = ["host", "status", "body"];
+/// A kind of check: the keys of which each makes a check one of it, and keys that say something
+/// only about it.
+struct CheckKind {
+    marks: &'static [&'static str],
+    belongings: &'static [&'static str],
+}
+
+const KINDS: [CheckKind; 3] = [
+    CheckKind {
+        marks: &["path"],
+        belongings: &["host", "status", "body"],
+    },
+    CheckKind {
+        marks: &["grpc"],
+        belongings: &["host"],
+    },
+    CheckKind {
+        marks: &["send", "expect", "steps"],
+        belongings: &[],
+    },
+];
 
 /// Decodes `health` of a pool; `None` where there are no active checks.
 pub(super) fn health(pool: &Reader<'_>, d: &mut Diagnostics) -> Option<Health> {
@@ -22,6 +42,7 @@ pub(super) fn health(pool: &Reader<'_>, d: &mut Diagnostics) -> Option<Health> {
     let reader = pool.table(d, "health", section)?;
     let health = Health {
         check: check(&reader, d),
+        port: reader.count(d, "port"),
         interval: reader.duration(d, "interval"),
         timeout: reader.duration(d, "timeout"),
         fall: reader.count(d, "fall").unwrap_or_default(),
@@ -31,20 +52,63 @@ pub(super) fn health(pool: &Reader<'_>, d: &mut Diagnostics) -> Option<Health> {
     Some(health)
 }
 
+/// The check that is written. Values that do not count are looked at all the same.
 fn check(reader: &Reader<'_>, d: &mut Diagnostics) -> Check {
-    if reader.find("path").is_none() {
-        for found in HTTP_ONLY.iter().filter_map(|name| reader.find_own(name)) {
-            if !reader.is_partial() {
-                let message = format!("`{}` says nothing without `path`", found.key.name);
-                d.error(found.key_place, "conflicting-keys", message)
-                    .help("with `path` a check is a request, without it only a connection");
-            }
-        }
-        // Their values are looked at all the same.
-        http_check(reader, d);
-        return Check::Tcp;
+    let checks = [
+        Some(http_check(reader, d)),
+        grpc_check(reader, d),
+        script(reader, d),
+    ];
+    let kind = kind(reader, d);
+    if !reader.is_partial() {
+        refuse_strangers(reader, kind, d);
     }
-    http_check(reader, d)
+    let check = kind.and_then(|kind| checks.into_iter().nth(kind).flatten());
+    check.unwrap_or(Check::Tcp)
+}
+
+/// Which of [`KINDS`] it is. What the pool itself says goes before what it inherits, so that one
+/// pool can be checked otherwise than the rest.
+fn kind(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<usize> {
+    let own = marks(|name| reader.find_own(name));
+    if let [_, (_, second), ..] = own.as_slice() {
+        let message = "a check is made by `path`, by `grpc`, or by `send` and `expect`: by one of \
+                       them";
+        d.error(second.key_place, "conflicting-keys", message);
+    }
+    let any = || marks(|name| reader.find(name));
+    let first = own.into_iter().next().or_else(|| any().into_iter().next());
+    first.map(|(kind, _)| kind)
+}
+
+/// The kinds whose marks are found, with the first mark of each.
+fn marks<'a>(find: impl Fn(&str) -> Option<Found<'a>>) -> Vec<(usize, Found<'a>)> {
+    let is_on = |found: &Found<'_>| found.node.value != Value::Boolean(false);
+    let kinds = KINDS.iter().enumerate();
+    let found = kinds.filter_map(|(at, kind)| {
+        let mut found = kind.marks.iter().filter_map(|name| find(name));
+        Some((at, found.find(is_on)?))
+    });
+    found.collect()
+}
+
+/// Keys of the pool itself that say nothing about this kind of check.
+fn refuse_strangers(reader: &Reader<'_>, kind: Option<usize>, d: &mut Diagnostics) {
+    let belongings: &[&str] = kind.map_or(&[], |kind| KINDS[kind].belongings);
+    let strangers = ["host", "status", "body"]
+        .into_iter()
+        .filter(|name| !belongings.contains(name));
+    for found in strangers.filter_map(|name| reader.find_own(name)) {
+        let name = found.key.name;
+        let needed = if name == "host" {
+            "`path` or `grpc`"
+        } else {
+            "`path`"
+        };
+        let message = format!("`{name}` says nothing without {needed}");
+        d.error(found.key_place, "conflicting-keys", message)
+            .help("with `path` a check is a request");
+    }
 }
 
 fn http_check(reader: &Reader<'_>, d: &mut Diagnostics) -> Check {
@@ -54,6 +118,19 @@ fn http_check(reader: &Reader<'_>, d: &mut Diagnostics) -> Check {
         status: statuses(reader, d),
         body: reader.text(d, "body", body),
     }
+}
+
+fn grpc_check(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<Check> {
+    let found = reader.find("grpc")?;
+    let service = match &found.node.value {
+        Value::Boolean(_) => String::new(),
+        Value::String(text) => scalar::parsed(d, found.node.place, text, service)?,
+        _ => return scalar::wrong_type(d, found.key, &found.key.kind, found.node),
+    };
+    Some(Check::Grpc {
+        service,
+        host: reader.text(d, "host", authority),
+    })
 }
 
 fn statuses(reader: &Reader<'_>, d: &mut Diagnostics) -> Vec<RangeInclusive<u16>> {
@@ -113,4 +190,18 @@ fn body(text: &str) -> Result<String, Unfit> {
         return Err(Unfit::new("`body` must have 1 to 4096 bytes"));
     }
     Ok(text.to_owned())
+}
+
+fn service(text: &str) -> Result<String, Unfit> {
+    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let fits = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte));
+    match begins && fits && text.len() <= 255 {
+        true => Ok(text.to_owned()),
+        false => Err(
+            Unfit::new(format!("{} is not a gRPC service", quoted(text)))
+                .help("write \"package.Service\", or true for the server as a whole"),
+        ),
+    }
 }

@@ -6,6 +6,7 @@
 mod balance;
 mod contact;
 mod discover;
+mod eject;
 mod headers;
 mod health;
 mod listener;
@@ -17,6 +18,7 @@ mod retry;
 mod route;
 mod route_limit;
 mod scalar;
+mod script;
 mod split;
 mod sticky;
 mod top;

@@ -1,5 +1,6 @@
 use super::balance::balance;
 use super::discover::discover;
+use super::eject::{eject, panic};
 use super::health::health;
 use super::pool_limit::{limit, refuse_queue};
 use super::reader::Reader;
@@ -36,6 +37,9 @@ pub(super) fn pool(
         health: health(reader, d),
         sticky: sticky(reader, d),
         limit: limit(reader, d),
+        eject: eject(reader, d),
+        slow_start: reader.optional_duration(d, "slow_start"),
+        panic: panic(reader, d),
         timeouts: timeouts(&reader.settings(d, "timeouts"), d),
         used: false,
     };

@@ -194,10 +194,9 @@ impl<'a> Reader<'a> {
 
     /// A table below this one of which every key has a default: also read when it is not there.
     pub(super) fn settings(&self, d: &mut Diagnostics, name: &str) -> Reader<'a> {
-        let section = match self.key(name).map(|key| &key.kind) {
-            Some(Kind::Table(section)) => section,
-            _ => self.section,
-        };
+        let sections = self.key(name).map(|key| key.kind.sections());
+        let section = sections.and_then(|all| all.into_iter().next());
+        let section = section.unwrap_or(self.section);
         self.table(d, name, section).unwrap_or(Reader {
             section,
             title: String::new(),

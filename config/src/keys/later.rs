@@ -4,10 +4,7 @@ const LATER: &[(&str, &str, Option<&str>)] = &[
     ("", "tls", None),
     ("listener", "protocols", None),
     ("route", "mirror", None),
-    ("pool", "eject", None),
-    ("pool", "slow_start", None),
     ("pool", "forward", None),
-    ("pool", "panic", None),
     ("pool", "tls", None),
 ];
 

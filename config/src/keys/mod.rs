@@ -4,7 +4,9 @@
 mod balance;
 mod contact;
 mod discover;
+mod eject;
 mod former;
+mod health;
 mod later;
 mod listener;
 mod pool;
@@ -271,6 +273,10 @@ pub enum Format {
     Authority,
     /// A code or range of codes.
     Statuses,
+    /// The name of a gRPC service.
+    GrpcService,
+    /// Bytes, with escapes for those that are no text.
+    Bytes,
 }
 
 impl Format {
@@ -304,6 +310,8 @@ impl Format {
             Self::Location => "a location such as \"https://{host}{uri}\"",
             Self::Authority => "a host such as \"shop.example.com\"",
             Self::Statuses => "a code or range such as \"200-299\"",
+            Self::GrpcService => "the name of a service such as \"shop.Cart\"",
+            Self::Bytes => "a text such as \"PING\"",
         }
     }
 
@@ -334,6 +342,7 @@ impl Format {
             Self::Method => Some("^[!#$%&'*+.^_`|~0-9A-Z-]+$"),
             Self::FieldName | Self::CookieName => Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
             Self::FieldValue => Some(r"^[\t -~]*$"),
+            Self::GrpcService => Some("^[A-Za-z_][A-Za-z0-9_.]*$"),
             Self::Statuses => Some("^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"),
             _ => None,
         }

@@ -1,5 +1,7 @@
 use super::balance::{HASH, LOCALITY};
 use super::discover::DISCOVER;
+use super::eject::EJECT;
+use super::health::HEALTH;
 use super::pool_limit::{LIMIT, QUEUE};
 use super::sticky::STICKY;
 use super::{DAY, Format, HOUR, Key, Kind, MILLISECOND, MINUTE, Section};
@@ -102,9 +104,9 @@ pub static POOL: Section = Section {
         Key::new(
             "health",
             Kind::AnyOf(&[Kind::Table(&HEALTH), Kind::False]),
-            "Active checks. With `path` a request is made, without it a connection. Without this \
-             table backends are taken as up until a connection fails; `false` turns inherited \
-             checks off.",
+            "Active checks. With `path` a request is made, with `grpc` a call, with `send` and \
+             `expect` a conversation; without them, a connection. Without this table backends are \
+             taken as up until a connection fails; `false` turns inherited checks off.",
             "{ path = \"/healthz\", interval = \"2s\" }",
         )
         .inherited(),
@@ -123,6 +125,48 @@ pub static POOL: Section = Section {
             "With `limit`: where requests wait for a backend that has room.",
             "{ size = 50, timeout = \"200ms\" }",
         )
+        .inherited(),
+        Key::new(
+            "eject",
+            Kind::AnyOf(&[Kind::Table(&EJECT), Kind::False]),
+            "Takes a backend out whose answers to clients fail though its checks pass. On with the \
+             defaults below where nothing is written; `false` turns it off.",
+            "{ errors = 5, for = \"30s\", max = \"50%\" }",
+        )
+        .inherited(),
+        Key::new(
+            "slow_start",
+            Kind::Duration {
+                min: MILLISECOND.saturating_mul(100),
+                max: HOUR,
+            },
+            "A backend that comes up while others serve begins with a tenth of its weight, and has \
+             all of it after this time. It holds after a failed check, after an ejection, and for \
+             backends that a reload adds; not at the start of the process.",
+            "\"30s\"",
+        )
+        .inherited(),
+        Key::new(
+            "panic",
+            Kind::Word(&[
+                (
+                    "spread",
+                    "to all of them, but for those that are known to refuse connections",
+                ),
+                ("fail", "nowhere: they are answered with 503"),
+            ]),
+            "Where requests go when fewer backends are healthy than `panic_below`.",
+            "\"fail\"",
+        )
+        .default("\"spread\"")
+        .inherited(),
+        Key::new(
+            "panic_below",
+            Kind::Share,
+            "The share of healthy backends below which `panic` holds; \"0%\": never.",
+            "\"20%\"",
+        )
+        .default("\"30%\"")
         .inherited(),
         Key::new(
             "timeouts",
@@ -183,82 +227,6 @@ static BACKEND: Section = Section {
             "true",
         )
         .default("false"),
-    ],
-};
-
-static HEALTH: Section = Section {
-    name: "health",
-    doc: "Active checks.",
-    keys: &[
-        Key::new(
-            "path",
-            Kind::Text(Format::PathAndQuery),
-            "Asks for this path. Without it, a check is an accepted connection.",
-            "\"/healthz\"",
-        ),
-        Key::new(
-            "host",
-            Kind::Text(Format::Authority),
-            "The Host field of the request. Without it: the backend's address.",
-            "\"shop.example.com\"",
-        ),
-        Key::new(
-            "status",
-            Kind::OneOrMany(&Kind::AnyOf(&[
-                Kind::Integer { min: 100, max: 599 },
-                Kind::Text(Format::Statuses),
-            ])),
-            "Accepted status codes.",
-            "[200, \"300-399\"]",
-        )
-        .default("[\"200-299\"]"),
-        Key::new(
-            "body",
-            Kind::Text(Format::Free),
-            "A text that the first 64 KiB of the answer's body must hold.",
-            "\"ok\"",
-        ),
-        Key::new(
-            "interval",
-            Kind::Duration {
-                min: super::MILLISECOND.saturating_mul(10),
-                max: HOUR,
-            },
-            "From one check to the next.",
-            "\"5s\"",
-        )
-        .default("\"2s\""),
-        Key::new(
-            "timeout",
-            Kind::Duration {
-                min: MILLISECOND,
-                max: HOUR,
-            },
-            "For one check.",
-            "\"500ms\"",
-        )
-        .default("\"1s\""),
-        Key::new(
-            "fall",
-            Kind::Integer { min: 1, max: 100 },
-            "Failures in a row that take a backend out.",
-            "2",
-        )
-        .default("3"),
-        Key::new(
-            "rise",
-            Kind::Integer { min: 1, max: 100 },
-            "Passes in a row that bring it back.",
-            "1",
-        )
-        .default("2"),
-        Key::new(
-            "jitter",
-            Kind::Share,
-            "Share of the interval by which checks are spread.",
-            "\"20%\"",
-        )
-        .default("\"10%\""),
     ],
 };
 

@@ -6,6 +6,7 @@ mod balance;
 mod build;
 mod contact;
 mod discover;
+mod eject;
 mod listener;
 mod pool;
 mod pool_limit;
@@ -23,10 +24,11 @@ pub use access_log::{AccessLog, LogField, LogTarget};
 pub use balance::{Balance, HashBy, Locality};
 pub use contact::{Announce, Checksum, Contact, Secret};
 pub use discover::{Discover, Lookup};
+pub use eject::{Eject, ErrorRatio, Panic};
 pub use listener::{
     BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
 };
-pub use pool::{Backend, BackendAddr, Check, Health, Pool, PoolTimeouts};
+pub use pool::{Backend, BackendAddr, Check, Health, Pool, PoolTimeouts, ScriptStep};
 pub use pool_limit::{PoolLimit, Queue};
 pub use retry::{Hedge, Quantile, Retry, RetryOn};
 pub use route::{

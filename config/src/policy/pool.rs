@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Balance, Discover, PoolLimit, Sticky};
+use super::{Balance, Discover, Eject, Panic, PoolLimit, Sticky};
 
 /// `[pool.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,13 @@ pub struct Pool {
     pub sticky: Option<Sticky>,
     /// How much each backend may have under way; `None`: no limit.
     pub limit: Option<PoolLimit>,
+    /// When backends are taken out for what clients get from them; `None`: never.
+    pub eject: Option<Eject>,
+    /// How long the weight of a backend grows that comes up while others serve; `None`: it has all
+    /// of it at once.
+    pub slow_start: Option<Duration>,
+    /// What happens when few backends are healthy.
+    pub panic: Panic,
     /// Time limits.
     pub timeouts: PoolTimeouts,
     /// `true`: routes forward to it, or a TCP listener does.
@@ -66,6 +73,8 @@ pub enum BackendAddr {
 pub struct Health {
     /// What is asked of the backend.
     pub check: Check,
+    /// The port of the backend's host that is asked; `None`: its own. Unix sockets have none.
+    pub port: Option<u16>,
     /// From one check to the next.
     pub interval: Duration,
     /// For one check.
@@ -94,6 +103,24 @@ pub enum Check {
         /// A text that the first 64 KiB of the body must hold.
         body: Option<String>,
     },
+    /// The gRPC health checking protocol says SERVING.
+    Grpc {
+        /// The service; empty for the server as a whole.
+        service: String,
+        /// The authority of the call; `None`: the backend's address.
+        host: Option<String>,
+    },
+    /// A conversation goes as expected.
+    Script(Vec<ScriptStep>),
+}
+
+/// One exchange of a scripted check; at least one of the two is not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptStep {
+    /// Bytes that are sent.
+    pub send: Vec<u8>,
+    /// Bytes that must come before the next step.
+    pub expect: Vec<u8>,
 }
 
 /// `pool.timeouts`

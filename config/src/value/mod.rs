@@ -2,6 +2,7 @@
 //! Each parser is pure and says what is wrong and what to write instead.
 
 mod address;
+mod bytes;
 mod duration;
 mod host;
 mod http;
@@ -13,6 +14,7 @@ mod share;
 mod size;
 
 pub use address::{parse_backend, parse_bind, parse_network, parse_resolver, parse_service};
+pub use bytes::parse_bytes;
 pub use duration::{format_duration, parse_duration};
 pub use host::parse_host;
 pub use http::{

@@ -76,7 +76,9 @@ fn render(status: &Status, color: bool) -> String {
         let _ = source_line(&mut text, source);
     }
     for pool in &status.pools {
-        let _ = writeln!(text, "\npool {}  {}", pool.name, pool.balance);
+        let panic = pool.panic.as_ref();
+        let panic = panic.map_or(String::new(), |word| format!("  PANIC: {word}"));
+        let _ = writeln!(text, "\npool {}  {}{panic}", pool.name, pool.balance);
         let width = pool
             .backends
             .iter()
@@ -143,14 +145,26 @@ fn line(text: &mut String, backend: &BackendStatus, width: usize, color: bool) -
         "  {:width$}  {paint}{:10}{plain}  weight {:4}  {:5} under way  {:9} requests",
         backend.name, backend.state, backend.weight, backend.in_flight, backend.requests
     )?;
-    match backend
-        .last_check
-        .as_ref()
-        .and_then(|check| check.error.as_deref())
-    {
-        Some(error) => writeln!(text, "  {error}"),
+    match remark(backend) {
+        Some(remark) => writeln!(text, "  {remark}"),
         None => writeln!(text),
     }
+}
+
+/// What more there is to say of a backend.
+fn remark(backend: &BackendStatus) -> Option<String> {
+    if let Some(ejection) = backend
+        .ejection
+        .as_ref()
+        .filter(|_| backend.state == "ejected")
+    {
+        let (reason, until, times) = (&ejection.reason, &ejection.until, ejection.times);
+        return Some(format!("{reason}, until {until}, {times} in a row"));
+    }
+    if let Some(share) = backend.share {
+        return Some(format!("{:.0}% of its weight", share * 100.0));
+    }
+    backend.last_check.as_ref()?.error.clone()
 }
 
 fn duration(seconds: f64) -> String {

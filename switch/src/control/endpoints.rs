@@ -21,6 +21,8 @@ pub struct Entry {
     pub since: SystemTime,
     /// Its last check.
     pub last: Option<LastCheck>,
+    /// As far as is known, it does not even take connections.
+    pub refuses: bool,
     used: bool,
 }
 
@@ -155,6 +157,7 @@ impl EndpointTable {
                 endpoint,
                 since: SystemTime::now(),
                 last: None,
+                refuses: false,
                 used: false,
             }
         });
@@ -162,13 +165,15 @@ impl EndpointTable {
             entry.endpoint.set_health(Health::Unresolved);
         }
         let endpoint = entry.endpoint.clone();
-        let health = endpoint.health();
         Member {
-            endpoint,
             weight: plan.weight,
             priority: plan.priority,
             capacity: None,
-            health,
+            health: endpoint.health(),
+            ejected: endpoint.is_ejected(),
+            refuses: entry.refuses,
+            share: endpoint.share(),
+            endpoint,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod readiness;
 pub mod reconcile;
 pub mod reload;
 pub mod source;
+pub mod standing;
 pub mod state;
 pub mod status;
 #[cfg(test)]

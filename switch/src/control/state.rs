@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use pointsman_config::policy::{Backend, BackendAddr, Discover, Policy};
 
@@ -11,7 +11,9 @@ use super::discovery::Found;
 use super::discovery::known::{Known as KnownSource, LookupError, Resolved};
 use super::endpoints::{EndpointTable, Entry};
 use super::health::checker::Spec;
+use super::random::SplitMix;
 use super::source::Loaded;
+use super::standing::Standing;
 use super::upgrade::{Known, KnownEndpoint};
 use super::watch::Sources;
 use crate::endpoint::{Endpoint, EndpointId, Health, clock};
@@ -26,6 +28,7 @@ pub struct State {
     frame: Frame,
     table: EndpointTable,
     resolved: Resolved,
+    pub(super) standing: Standing,
     publisher: Publisher,
     hub: Arc<Hub>,
     in_force_since: SystemTime,
@@ -39,7 +42,10 @@ impl State {
         let mut table = EndpointTable::default();
         let resolved = Resolved::default();
         let frame = Frame::new(loaded.policy.clone(), &loaded.configs(), &*hub, None);
-        let members = table.members(&loaded.policy, &resolved);
+        let mut members = table.members(&loaded.policy, &resolved);
+        let now = Instant::now();
+        let mut standing = Standing::new(now, SplitMix::process_seed());
+        standing.settle(&loaded.policy.pools, &mut members, now);
         tell_hub(&hub, &members);
         hub.config_info(&loaded.policy.digest);
         let publisher = Publisher::new(frame.snapshot(1, members, None));
@@ -51,6 +57,7 @@ impl State {
             frame,
             table,
             resolved,
+            standing,
             publisher,
             hub,
             in_force_since,
@@ -85,6 +92,8 @@ impl State {
                 entry.last = known.last.map(Into::into);
             }
         }
+        self.adopt_ejections(&known.ejections);
+        self.adopt_slow_starts(&known.slow_starts);
         self.publish();
     }
 
@@ -98,6 +107,8 @@ impl State {
         Known {
             endpoints: known.collect(),
             lists: self.resolved.lists(),
+            ejections: self.export_ejections(),
+            slow_starts: self.export_slow_starts(),
         }
     }
 
@@ -210,13 +221,20 @@ impl State {
         let Some(entry) = self.table.get_mut(id) else {
             return false;
         };
-        let from = entry.endpoint.health();
+        let endpoint = entry.endpoint.clone();
+        let (from, before) = (endpoint.health(), endpoint.state());
         if from == health {
             return false;
         }
-        entry.endpoint.set_health(health);
+        endpoint.set_health(health);
         entry.since = SystemTime::now();
-        self.hub.transition(&entry.endpoint, from, health);
+        self.hub.transition(&endpoint, before, endpoint.state());
+        let change = self
+            .standing
+            .health_changed(&endpoint, from, Instant::now());
+        if let Some(change) = change {
+            self.tell(&change);
+        }
         true
     }
 
@@ -285,14 +303,18 @@ impl State {
     }
 
     fn publish_after(&mut self, previous: Option<Frame>) {
-        let members = self.table.members(&self.loaded.policy, &self.resolved);
+        let policy = self.loaded.policy.clone();
+        let mut members = self.table.members(&policy, &self.resolved);
         self.table.retain(&members);
+        self.standing
+            .settle(&policy.pools, &mut members, Instant::now());
         tell_hub(&self.hub, &members);
         let before = self.publisher.current();
         let frame = previous.as_ref().unwrap_or(&self.frame);
         let next = self
             .frame
             .snapshot(before.generation + 1, members, Some((frame, &before)));
+        tell_panics(&self.hub, &before, &next);
         self.publisher.publish(next);
     }
 }
@@ -310,6 +332,22 @@ fn name(backend: &Backend) -> Option<Discover> {
     match &backend.addr {
         BackendAddr::Name(host, port) => Some(Discover::name(host.as_str(), *port)),
         BackendAddr::Socket(_) | BackendAddr::Unix(_) => None,
+    }
+}
+
+/// Tells which pools have come into panic, and which are out of it.
+fn tell_panics(hub: &Hub, before: &Snapshot, next: &Snapshot) {
+    let pools = next.pools.iter();
+    hub.set_panics(pools.map(|pool| (pool.name.clone(), pool.panic)).collect());
+    for pool in &next.pools {
+        let mut old = before.pools.iter();
+        let was = old.any(|other| other.name == pool.name && other.panic);
+        let name = &pool.name;
+        match (was, pool.panic) {
+            (false, true) => tracing::warn!(pool = %name, "panic: too few backends are healthy"),
+            (true, false) => tracing::info!(pool = %name, "panic is over"),
+            _ => {}
+        }
     }
 }
 

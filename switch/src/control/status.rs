@@ -10,7 +10,7 @@ use super::endpoints::LastCheck;
 use super::readiness::Readiness;
 use super::source::Source;
 use super::state::State;
-use crate::endpoint::{Address, Health, clock};
+use crate::endpoint::{Address, Endpoint, Health, State as EndpointState, WHOLE, clock};
 use crate::metrics::Totals;
 use crate::pool::Member;
 use crate::route::Split;
@@ -109,6 +109,9 @@ pub struct PoolStatus {
     pub name: String,
     /// How a backend is chosen.
     pub balance: String,
+    /// `spread` or `fail` while too few backends are healthy: what becomes of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic: Option<String>,
     /// The backends.
     pub backends: Vec<BackendStatus>,
 }
@@ -120,7 +123,7 @@ pub struct BackendStatus {
     pub name: String,
     /// Where it listens; `None` while its name has no address.
     pub address: Option<String>,
-    /// `starting`, `up`, `down` or `unresolved`.
+    /// `starting`, `up`, `down`, `unresolved`, `ejected` or `slow-start`.
     pub state: String,
     /// Since when.
     pub since: Option<String>,
@@ -129,6 +132,12 @@ pub struct BackendStatus {
     /// The used part of what it has, if it has reported that lately: 1.0 is all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utilization: Option<f32>,
+    /// In its slow start: the part of its weight that it takes, 0.1 to 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// While it is out for what clients got from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<EjectionStatus>,
     /// Requests and TCP connections under way.
     pub in_flight: u32,
     /// Requests and TCP connections handed to it.
@@ -151,6 +160,17 @@ pub struct SourceStatus {
     pub found: Option<String>,
     /// Why there has been none since.
     pub error: Option<String>,
+}
+
+/// A backend's time out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EjectionStatus {
+    /// The error that did it: a reason's word, `status` or `ratio`.
+    pub reason: String,
+    /// When it takes requests again.
+    pub until: String,
+    /// The how manieth time in a row.
+    pub times: u32,
 }
 
 /// A check.
@@ -271,6 +291,7 @@ fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
     let status = pools.map(|(policy, pool)| PoolStatus {
         name: pool.name.clone(),
         balance: policy.balance.word().to_owned(),
+        panic: pool.panic.then(|| panic_word(policy.panic).to_owned()),
         backends: pool
             .members
             .iter()
@@ -292,10 +313,13 @@ fn backend_status(state: &State, policy: &policy::Pool, member: &Member) -> Back
     BackendStatus {
         name: endpoint.name.clone(),
         address: (!unresolved).then_some(address),
-        state: member.health.word().to_owned(),
+        state: member.state().word().to_owned(),
         since: entry.map(|entry| rfc3339(entry.since)),
         weight: member.weight,
         utilization: endpoint.load.utilization(clock::now()),
+        share: (member.state() == EndpointState::SlowStart)
+            .then(|| f64::from(member.share) / f64::from(WHOLE)),
+        ejection: ejection_status(state, endpoint),
         in_flight: endpoint.in_flight(),
         requests: endpoint.taken(),
         last_check: match unresolved {
@@ -325,6 +349,15 @@ fn source_statuses(state: &State) -> Vec<SourceStatus> {
     state.wanted().iter().map(status).collect()
 }
 
+fn ejection_status(state: &State, endpoint: &Endpoint) -> Option<EjectionStatus> {
+    let (until, times, reason) = state.ejected_until(endpoint)?;
+    Some(EjectionStatus {
+        reason: reason.to_owned(),
+        until: rfc3339(until),
+        times,
+    })
+}
+
 fn lookup_status(state: &State, policy: &policy::Pool, backend: &str) -> Option<CheckStatus> {
     let listed = policy.backends.iter().find(|other| other.name == backend);
     let source = match listed.map(|backend| &backend.addr) {
@@ -350,5 +383,12 @@ fn check_status(last: &LastCheck) -> CheckStatus {
         at: rfc3339(last.at),
         duration: last.took.map(|took| took.as_secs_f64()),
         error: last.error.clone(),
+    }
+}
+
+fn panic_word(panic: policy::Panic) -> &'static str {
+    match panic.spread {
+        true => "spread",
+        false => "fail",
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::discovery::known::KnownList;
 use super::endpoints::LastCheck;
+use super::standing::{KnownEjection, KnownSlowStart};
 use crate::endpoint::{Address, Endpoint, Health};
 
 /// What a process has found out. Another version may leave out or add fields.
@@ -20,6 +21,10 @@ pub struct Known {
     pub endpoints: Vec<KnownEndpoint>,
     /// Of sources of backends.
     pub lists: Vec<KnownList>,
+    /// Endpoints that are out by ejection, or were and are not forgiven.
+    pub ejections: Vec<KnownEjection>,
+    /// Endpoints in their slow start.
+    pub slow_starts: Vec<KnownSlowStart>,
 }
 
 /// What is known of an endpoint.
@@ -94,7 +99,8 @@ impl From<KnownCheck> for LastCheck {
     }
 }
 
-fn address_word(address: &Address) -> String {
+/// `HOST:PORT` or `unix:PATH`.
+pub(super) fn address_word(address: &Address) -> String {
     match address {
         Address::Tcp(socket) => socket.to_string(),
         Address::Unix(path) => format!("unix:{}", path.display()),

@@ -15,6 +15,7 @@ mod stream;
 mod timer;
 pub mod tls;
 mod upstream;
+mod verdict;
 mod worker;
 
 use std::io;

@@ -66,6 +66,7 @@ fn text(front: SocketAddr, admin: SocketAddr, backends: &Backends) -> String {
          [pool.app]\n\
          balance = \"round-robin\"   # or \"least-request\", \"random\"\n\
          health = {{ path = \"/healthz\", interval = \"1s\", timeout = \"500ms\", rise = 1 }}\n\
+         eject = {{ for = \"2s\" }}      # a server that fails again and again: 2 s, 4 s, 8 s...\n\
          backends = [\n"
     );
     for (name, addr) in backends.addresses() {

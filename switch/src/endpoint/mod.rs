@@ -2,6 +2,7 @@
 //! pool and address, so that a reload keeps their health, load and connections.
 
 pub mod clock;
+mod errors;
 mod gradient;
 mod latency;
 mod limit;
@@ -9,11 +10,18 @@ mod load;
 pub mod orca;
 mod queue;
 mod stamped;
+mod state;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+
+pub use errors::Errors;
+pub use state::State;
+
+/// All of a weight, in per mille.
+pub const WHOLE: u16 = 1000;
 
 pub use self::latency::{Estimate, Latency};
 pub use self::limit::{Limit, Most};
@@ -79,6 +87,12 @@ pub struct Endpoint {
     pub address: Address,
     /// Writer: the reconciler.
     health: AtomicU8,
+    /// Writer: the reconciler.
+    ejected: AtomicBool,
+    /// Per mille of its weight. Writer: the reconciler.
+    share: AtomicU16,
+    /// What clients got from it.
+    pub errors: Errors,
     /// Requests and TCP connections under way. Writers: the workers.
     in_flight: AtomicU32,
     /// Requests and TCP connections handed to it since the start. Writers: the workers.
@@ -100,6 +114,9 @@ impl Endpoint {
             name,
             address,
             health: AtomicU8::new(Health::Starting as u8),
+            ejected: AtomicBool::new(false),
+            share: AtomicU16::new(WHOLE),
+            errors: Errors::default(),
             in_flight: AtomicU32::new(0),
             taken: AtomicU64::new(0),
             latency: Latency::default(),
@@ -116,6 +133,31 @@ impl Endpoint {
     /// For the reconciler alone.
     pub fn set_health(&self, health: Health) {
         self.health.store(health as u8, Ordering::Relaxed);
+    }
+
+    /// Whether it is out for what clients got from it.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.load(Ordering::Relaxed)
+    }
+
+    /// For the reconciler alone.
+    pub fn set_ejected(&self, ejected: bool) {
+        self.ejected.store(ejected, Ordering::Relaxed);
+    }
+
+    /// The part of its weight that it takes, in per mille: less than [`WHOLE`] in its slow start.
+    pub fn share(&self) -> u16 {
+        self.share.load(Ordering::Relaxed)
+    }
+
+    /// For the reconciler alone.
+    pub fn set_share(&self, share: u16) {
+        self.share.store(share, Ordering::Relaxed);
+    }
+
+    /// Its whole state now.
+    pub fn state(&self) -> State {
+        State::of(self.health(), self.is_ejected(), self.share() < WHOLE)
     }
 
     /// Requests and TCP connections under way.

@@ -16,7 +16,7 @@ use super::names::NONE;
 use super::process;
 use super::sums::{BackendSum, Sums};
 use super::table::{Family, Kind};
-use crate::endpoint::Health;
+use crate::endpoint::State as EndpointState;
 use crate::error::Reason;
 
 /// The one collector: all families of the table.
@@ -75,6 +75,7 @@ impl Collector for Scrape {
         {
             let control = self.state.control();
             discovery::collect(&mut page, &control.sources);
+            passive(&mut page, &control);
             config(&mut page, &control);
         }
         process::collect(&mut page);
@@ -256,16 +257,12 @@ fn backend_counted(page: &mut Page, backend: &BackendSum) {
 fn backend_state(page: &mut Page, backend: &BackendSum) {
     let (pool, name) = (backend.pool.as_str(), backend.name.as_str());
     let state = backend.state();
-    page.put(
-        Family::BackendUp,
-        &[pool, name],
-        one_if(state == Health::Up),
-    );
-    for health in Health::ALL {
+    page.put(Family::BackendUp, &[pool, name], one_if(state.serves()));
+    for one in EndpointState::ALL {
         page.put(
             Family::BackendState,
-            &[pool, name, health.word()],
-            one_if(state == health),
+            &[pool, name, one.word()],
+            one_if(state == one),
         );
     }
     page.put(
@@ -280,6 +277,11 @@ fn backend_state(page: &mut Page, backend: &BackendSum) {
     if let Some(used) = backend.utilization {
         page.put(Family::BackendUtilization, &[pool, name], f64::from(used));
     }
+    page.put(
+        Family::BackendEffectiveWeight,
+        &[pool, name],
+        backend.effective_weight,
+    );
 }
 
 fn backend_checks(page: &mut Page, backend: &BackendSum, checks: &Checks) {
@@ -294,8 +296,8 @@ fn backend_checks(page: &mut Page, backend: &BackendSum, checks: &Checks) {
         );
         page.put_histogram(Family::HealthCheckDuration, &[pool, name], &checks.duration);
     }
-    for (from, row) in Health::ALL.iter().zip(&checks.transitions) {
-        for (to, count) in Health::ALL
+    for (from, row) in EndpointState::ALL.iter().zip(&checks.transitions) {
+        for (to, count) in EndpointState::ALL
             .iter()
             .zip(row)
             .filter(|(_, count)| count.get() > 0)
@@ -392,6 +394,15 @@ fn listeners(page: &mut Page, sums: &Sums) {
             page.put(Family::TcpBytes, &[name, "in"], bytes_in as f64);
             page.put(Family::TcpBytes, &[name, "out"], bytes_out as f64);
         }
+    }
+}
+
+fn passive(page: &mut Page, control: &Control) {
+    for ((pool, cause), count) in &control.ejections {
+        page.put(Family::Ejections, &[pool, cause], *count as f64);
+    }
+    for (pool, panic) in &control.panics {
+        page.put(Family::Panic, &[pool], one_if(*panic));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The hub: names, the shards of all workers, and what the control plane has to tell.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use super::series::{Admission, RequestKey};
 use super::shard::{Shard, Shelves};
 use super::table::Family;
 use super::totals::Totals;
-use crate::endpoint::{Endpoint, EndpointId, Health};
+use crate::endpoint::{Endpoint, EndpointId, State as EndpointState};
 
 /// All metrics of the process. Every method may be called from any thread.
 #[derive(Debug)]
@@ -100,11 +100,38 @@ impl Hub {
         checks.duration.record(took);
     }
 
-    /// A backend's state changed.
-    pub fn transition(&self, endpoint: &Endpoint, from: Health, to: Health) {
+    /// A backend's state changed. The end of a slow start is none that counts.
+    pub fn transition(&self, endpoint: &Endpoint, from: EndpointState, to: EndpointState) {
+        let whole = |state| match state {
+            EndpointState::SlowStart => EndpointState::Up,
+            state => state,
+        };
+        let (from, to) = (whole(from), whole(to));
+        if from == to {
+            return;
+        }
         let mut control = self.state.control();
         let checks = control.checks.entry(endpoint.id).or_default();
         checks.transitions[from as usize][to as usize].add(1);
+    }
+
+    /// A backend was ejected, for this cause.
+    pub fn ejected(&self, pool: &str, cause: &'static str) {
+        let mut control = self.state.control();
+        *control
+            .ejections
+            .entry((pool.to_owned(), cause))
+            .or_default() += 1;
+    }
+
+    /// Every pool in force, and whether it is in panic.
+    pub fn set_panics(&self, panics: Vec<(String, bool)>) {
+        let mut control = self.state.control();
+        let in_force = |pool: &str| panics.iter().any(|(other, _)| other == pool);
+        if control.ejections.keys().any(|(pool, _)| !in_force(pool)) {
+            control.ejections.retain(|(pool, _), _| in_force(pool));
+        }
+        control.panics = panics;
     }
 
     /// A new policy came into force, or was refused.
@@ -204,6 +231,9 @@ impl State {
 pub(super) struct Control {
     pub(super) backends: Vec<(Arc<Endpoint>, u32)>,
     pub(super) checks: HashMap<EndpointId, Checks>,
+    /// By pool and cause.
+    pub(super) ejections: BTreeMap<(String, &'static str), u64>,
+    pub(super) panics: Vec<(String, bool)>,
     pub(super) reloads: u64,
     pub(super) reloads_failed: u64,
     pub(super) last_reload: Option<bool>,
@@ -221,7 +251,7 @@ pub(super) struct Checks {
     pub(super) failed: Counter,
     pub(super) duration: Histogram,
     /// By the state before, then the state after.
-    pub(super) transitions: [[Counter; Health::ALL.len()]; Health::ALL.len()],
+    pub(super) transitions: [[Counter; EndpointState::ALL.len()]; EndpointState::ALL.len()],
 }
 
 fn now() -> f64 {

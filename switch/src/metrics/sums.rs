@@ -8,7 +8,7 @@ use super::hub::{Checks, State};
 use super::names::Known;
 use super::series::{RequestKey, Shelf};
 use super::shard::Shelves;
-use crate::endpoint::{EndpointId, Health, clock};
+use crate::endpoint::{EndpointId, State as EndpointState, WHOLE, clock};
 
 /// What was counted so far.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct BackendSum {
     pub(super) pool: String,
     pub(super) name: String,
     pub(super) weight: u64,
+    /// Of each endpoint, the part that it takes.
+    pub(super) effective_weight: f64,
     pub(super) in_flight: u64,
     pub(super) taken: u64,
     /// What it may have under way.
@@ -39,7 +41,7 @@ pub(super) struct BackendSum {
     /// The largest that one of its endpoints has reported lately.
     pub(super) utilization: Option<f32>,
     /// How many of its endpoints are in each state.
-    pub(super) health: [u64; Health::ALL.len()],
+    pub(super) states: [u64; EndpointState::ALL.len()],
     pub(super) counted: BackendBlock,
     /// `None` when the control plane told nothing.
     pub(super) checks: Option<Checks>,
@@ -47,12 +49,18 @@ pub(super) struct BackendSum {
 
 impl BackendSum {
     /// The state that stands for all of its endpoints: up when one of them is.
-    pub(super) fn state(&self) -> Health {
-        let order = [Health::Up, Health::Starting, Health::Down]
+    pub(super) fn state(&self) -> EndpointState {
+        let order = [
+            EndpointState::Up,
+            EndpointState::SlowStart,
+            EndpointState::Starting,
+            EndpointState::Ejected,
+            EndpointState::Down,
+        ];
+        let mut present = order
             .into_iter()
-            .chain(Health::ALL);
-        let mut present = order.filter(|health| self.health[*health as usize] > 0);
-        present.next().unwrap_or(Health::Unresolved)
+            .filter(|state| self.states[*state as usize] > 0);
+        present.next().unwrap_or(EndpointState::Unresolved)
     }
 }
 
@@ -91,6 +99,8 @@ impl State {
             }
             let sum = &mut sums[place];
             sum.weight += u64::from(*weight);
+            sum.effective_weight +=
+                f64::from(*weight) * f64::from(endpoint.share()) / f64::from(WHOLE);
             sum.in_flight += u64::from(endpoint.in_flight());
             sum.taken += endpoint.taken();
             if let Some(limit) = endpoint.limit.get() {
@@ -100,7 +110,7 @@ impl State {
             if reported > sum.utilization {
                 sum.utilization = reported;
             }
-            sum.health[endpoint.health() as usize] += 1;
+            sum.states[endpoint.state() as usize] += 1;
             if let Some(block) = counted.get(&endpoint.id) {
                 sum.counted.merge(block);
             }
@@ -118,11 +128,12 @@ impl BackendSum {
             pool: pool.to_owned(),
             name: name.to_owned(),
             weight: 0,
+            effective_weight: 0.0,
             in_flight: 0,
             taken: 0,
             limit: None,
             utilization: None,
-            health: Default::default(),
+            states: Default::default(),
             counted: BackendBlock::default(),
             checks: None,
         }

@@ -88,6 +88,8 @@ metrics! {
         "The backend's weight, 0 to 1000.";
     BackendUtilization "pointsman_backend_utilization" Gauge ["pool" "backend"]
         "What the backend has last reported of its load, 1 is all that it has; only where it reports, and for ten seconds.";
+    BackendEffectiveWeight "pointsman_backend_effective_weight" Gauge ["pool" "backend"]
+        "The backend's weight as it counts now: in its slow start a part of it.";
     BackendTransitions "pointsman_backend_transitions_total" Counter ["pool" "backend" "from" "to"]
         "Changes of a backend's state.";
     HealthChecks "pointsman_health_checks_total" Counter ["pool" "backend" "result"]
@@ -104,6 +106,10 @@ metrics! {
         "Lists of a source that were not the same as the one before.";
     DiscoveryLastSuccess "pointsman_discovery_last_success_timestamp_seconds" Gauge ["source"]
         "When a source last told a list, in seconds since 1970.";
+    Ejections "pointsman_ejections_total" Counter ["pool" "reason"]
+        "Backends that were taken out for what clients got from them, by the error that did it (status: an answer of 500, 502, 503 or 504; ratio: too large a share of errors).";
+    Panic "pointsman_panic" Gauge ["pool"]
+        "1 while fewer backends of the pool are healthy than panic_below, 0 otherwise.";
     Retries "pointsman_retries_total" Counter ["pool" "result"]
         "Requests that were tried on more than one backend, by result (success, failure).";
     RetryBudgetExhausted "pointsman_retry_budget_exhausted_total" Counter ["pool"]

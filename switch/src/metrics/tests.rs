@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::*;
-use crate::endpoint::{Address, Endpoint, Health};
+use crate::endpoint::{Address, Endpoint, Health, State};
 use crate::error::Reason;
 
 #[test]
@@ -211,18 +211,31 @@ fn a_family_at_its_cap_keeps_the_first_series_and_counts_the_rest() {
 #[test]
 fn a_backend_shows_exactly_one_state() {
     let site = Site::new(1000);
-    for health in Health::ALL {
+    let cases = [
+        (Health::Starting, false, 1000, State::Starting),
+        (Health::Up, false, 1000, State::Up),
+        (Health::Up, false, 100, State::SlowStart),
+        (Health::Up, true, 100, State::Ejected),
+        (Health::Down, true, 1000, State::Down),
+        (Health::Unresolved, false, 1000, State::Unresolved),
+    ];
+    for (health, ejected, share, expected) in cases {
         site.backend.set_health(health);
+        site.backend.set_ejected(ejected);
+        site.backend.set_share(share);
         let page = Page::of(&site.hub);
-        for state in Health::ALL {
+        for state in State::ALL {
             let key = format!(
                 "pointsman_backend_state{{backend=a,pool=app,state={}}}",
                 state.word()
             );
-            assert_eq!(page.value(&key), f64::from(u8::from(state == health)));
+            assert_eq!(page.value(&key), f64::from(u8::from(state == expected)));
         }
+        let weight = page.value("pointsman_backend_effective_weight{backend=a,pool=app}");
+        let whole = page.value("pointsman_backend_weight{backend=a,pool=app}");
+        assert_eq!(weight, whole * f64::from(share) / 1000.0);
         let up = page.value("pointsman_backend_up{backend=a,pool=app}");
-        assert_eq!(up, f64::from(u8::from(health == Health::Up)));
+        assert_eq!(up, f64::from(u8::from(expected.serves())));
     }
 }
 
@@ -519,7 +532,9 @@ impl Site {
         shard.tcp_bytes(self.listener, 1, 2);
         self.hub.health_check(&self.backend, true, Duration::ZERO);
         self.hub
-            .transition(&self.backend, Health::Starting, Health::Up);
+            .transition(&self.backend, State::Starting, State::Up);
+        self.hub.ejected("app", "status");
+        self.hub.set_panics(vec![("app".to_owned(), true)]);
         self.hub.reload(true);
         self.hub.config_info("digest");
         self.hub.set_contact(Some(contact_figures()));

@@ -58,7 +58,7 @@ pub struct BackendTotals {
     pub pool: String,
     /// The backend's name.
     pub name: String,
-    /// Its state: `starting`, `up`, `down` or `unresolved`.
+    /// Its state: `starting`, `up`, `down`, `unresolved`, `ejected` or `slow-start`.
     pub state: &'static str,
     /// 0 to 1000.
     pub weight: u64,

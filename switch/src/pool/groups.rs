@@ -73,7 +73,8 @@ fn parts(members: &[Member], open: &[&Member], groups: &[u8], spill: f64) -> Vec
     let all: Vec<&Member> = members.iter().collect();
     let mut left = 1.0;
     let part = |group: &u8| {
-        let (up, whole) = (weight(open, *group), weight(&all, *group));
+        let up = weight(open, *group, Member::part);
+        let whole = weight(&all, *group, |_| 1.0);
         let able = match up > 0.0 {
             true if spill > 0.0 => (up / whole.max(up) / spill).min(1.0),
             true => 1.0,
@@ -87,10 +88,11 @@ fn parts(members: &[Member], open: &[&Member], groups: &[u8], spill: f64) -> Vec
     groups.iter().map(part).collect()
 }
 
-/// The weight of a group among these members.
-fn weight(members: &[&Member], group: u8) -> f64 {
+/// The weight of a group among these members, of each as large a part as it takes.
+fn weight(members: &[&Member], group: u8, part: impl Fn(&Member) -> f64) -> f64 {
     let own = members.iter().filter(|member| member.priority == group);
-    own.map(|member| f64::from(member.weight)).sum()
+    own.map(|member| f64::from(member.weight) * part(member))
+        .sum()
 }
 
 /// Of those that have reported one.
@@ -113,28 +115,22 @@ fn whole(weights: &[f64]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::endpoint::{Address, Endpoint, Health};
+    use crate::endpoint::Health;
+    use crate::pool::testing::member;
 
     /// Members as (priority, weight, up).
     fn members(list: &[(u8, u32, bool)]) -> Vec<Member> {
-        (0u16..)
+        (0..)
             .zip(list)
-            .map(|(id, &(priority, weight, up))| Member {
-                endpoint: Arc::new(Endpoint::new(
-                    u32::from(id),
-                    "app".into(),
-                    id.to_string(),
-                    Address::Tcp(([127, 0, 0, 1], id).into()),
-                )),
-                weight,
-                priority,
-                capacity: None,
-                health: if up { Health::Up } else { Health::Down },
+            .map(|(id, &(priority, weight, up))| {
+                let health = if up { Health::Up } else { Health::Down };
+                Member {
+                    priority,
+                    ..member(id, health, weight)
+                }
             })
             .collect()
     }
@@ -206,6 +202,16 @@ mod tests {
         assert_shares(&list, 0.0, &[1.0, 0.0, 0.0, 0.0]);
         list[0].2 = false;
         assert_shares(&list, 0.0, &[0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_group_in_its_slow_start_takes_what_its_share_allows() {
+        let mut members = members(&[(0, 1, true), (10, 1, true)]);
+        members[0].share = 70;
+        let open: Vec<&Member> = members.iter().collect();
+        let chosen = choose(&members, &open, 0.7);
+        let weights: Vec<_> = chosen.candidates.iter().map(|one| one.weight).collect();
+        assert_eq!(weights, [11_111, 100_000], "a tenth and nine tenths");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! A pool: its members, who of them may be chosen now, and how.
 
 mod budget;
+mod choosable;
 mod delays;
 mod groups;
 mod sticky;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use pointsman_config::policy::{self, HashBy};
 
 use self::groups::Chosen;
 use crate::balance::{self, Balance, Candidate, Choice, Tried};
-use crate::endpoint::{Endpoint, Health, InFlight, Most, Queue, clock};
+use crate::endpoint::{Endpoint, Health, InFlight, Most, Queue, State, WHOLE, clock};
 
 pub use self::budget::Budget;
 pub use self::delays::Delays;
@@ -31,6 +34,33 @@ pub struct Member {
     pub capacity: Option<f32>,
     /// Its health when the pool was built.
     pub health: Health,
+    /// It was out then for what clients got from it.
+    pub ejected: bool,
+    /// Its checks had found then that it does not even take connections.
+    pub refuses: bool,
+    /// The part of its weight that it takes, in per mille.
+    pub share: u16,
+}
+
+impl Member {
+    /// Its whole state.
+    pub fn state(&self) -> State {
+        State::of(self.health, self.ejected, self.share < WHOLE)
+    }
+
+    /// The part of its weight that it takes, 0.0 to 1.0.
+    fn part(&self) -> f64 {
+        f64::from(self.share.min(WHOLE)) / f64::from(WHOLE)
+    }
+
+    /// Whether it says the same as another one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let own = (self.weight, self.priority, self.capacity, self.share);
+        let state = (self.health, self.ejected, self.refuses);
+        Arc::ptr_eq(&self.endpoint, &other.endpoint)
+            && own == (other.weight, other.priority, other.capacity, other.share)
+            && state == (other.health, other.ejected, other.refuses)
+    }
 }
 
 impl Member {
@@ -41,7 +71,7 @@ impl Member {
             .capacity
             .zip(mean)
             .map_or(1.0, |(own, mean)| f64::from(own) / mean);
-        f64::from(self.weight) * relative.clamp(0.1, 10.0)
+        f64::from(self.weight) * relative.clamp(0.1, 10.0) * self.part()
     }
 }
 
@@ -52,11 +82,13 @@ pub struct Pool {
     pub name: String,
     /// Every member, in the order of the policy.
     pub members: Vec<Member>,
-    /// Those that may be chosen: the `Up` ones, or the `Starting` ones when none is up, of the
-    /// groups that are needed.
+    /// Those that may be chosen: the ones that are up, or unchecked ones when none is, of the groups
+    /// that are needed; in panic, what the policy wants then.
     pub candidates: Vec<Candidate>,
     /// Those of the other groups, for requests that all candidates have failed.
     reserve: Vec<Candidate>,
+    /// Fewer members are healthy than the policy's `panic_below`.
+    pub panic: bool,
     /// How one is chosen.
     pub balance: Box<dyn Balance>,
     /// Whether [`Choice::now`] matters.
@@ -73,6 +105,8 @@ pub struct Pool {
     pub connect_timeout: Duration,
     /// How long an unused connection to a backend is kept.
     pub idle_timeout: Duration,
+    /// Errors in a row that are told to the control plane; `None`: nobody wants to know.
+    pub errors: Option<u32>,
     /// The pool's place in the worker's cursors and metric shards: interned by name.
     pub id: u32,
     /// Where requests wait when no backend has room; `None`: there is always room.
@@ -110,10 +144,11 @@ impl Pool {
         for member in &members {
             member.endpoint.limit.set(most, &lasting.queue);
         }
+        let (chosen, panic) = choosable::choose(&members, spec.panic, spec.spill);
         let Chosen {
             candidates,
             reserve,
-        } = groups::choose(&members, &open(&members), spec.spill);
+        } = chosen;
         let decay = match spec.balance {
             policy::Balance::PeakEwma { decay } => Some(decay),
             _ => None,
@@ -128,12 +163,14 @@ impl Pool {
             members,
             candidates,
             reserve,
+            panic,
             wants_time: balance::wants_time(&spec.balance),
             decay,
             load_report: spec.load_report,
             hash_by: spec.balance.hash_by().cloned(),
             connect_timeout: spec.timeouts.connect,
             idle_timeout: spec.timeouts.idle,
+            errors: spec.eject.as_ref().map(|eject| eject.errors.max(1)),
             id,
             queue: spec.limit.as_ref().map(|limit| limit.queue),
             lasting,
@@ -209,23 +246,13 @@ impl Pool {
 }
 
 /// Whether the status speaks against the server, and not against the request.
-fn is_failure(status: u16) -> bool {
+pub fn is_failure(status: u16) -> bool {
     matches!(status, 500 | 502..=504)
-}
-
-/// The members that may be chosen. One that is up but has weight 0 still keeps the unchecked ones
-/// out: the operator took it out by hand, and the pool is known to work.
-fn open(members: &[Member]) -> Vec<&Member> {
-    let any_up = members.iter().any(|member| member.health == Health::Up);
-    let wanted = if any_up { Health::Up } else { Health::Starting };
-    let open = |member: &&Member| member.health == wanted && member.weight > 0;
-    members.iter().filter(open).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::Address;
 
     fn pool(balance: policy::Balance, members: &[(Health, u32)]) -> Pool {
         let spec = policy::Pool {
@@ -238,26 +265,21 @@ mod tests {
             health: None,
             sticky: None,
             limit: None,
+            eject: None,
+            slow_start: None,
+            panic: policy::Panic {
+                spread: true,
+                below: 0.0,
+            },
             timeouts: policy::PoolTimeouts {
                 connect: Duration::from_secs(1),
                 idle: Duration::from_secs(60),
             },
             used: true,
         };
-        let members = (0u16..)
-            .zip(members)
-            .map(|(place, &(health, weight))| Member {
-                endpoint: Arc::new(Endpoint::new(
-                    u32::from(place),
-                    "app".into(),
-                    place.to_string(),
-                    Address::Tcp(([127, 0, 0, 1], place).into()),
-                )),
-                weight,
-                priority: 0,
-                capacity: None,
-                health,
-            });
+        let members = (0..).zip(members);
+        let members =
+            members.map(|(place, &(health, weight))| testing::member(place, health, weight));
         Pool::build(&spec, members.collect(), 7, Arc::default())
     }
 

@@ -234,12 +234,10 @@ fn same_pool(
         .position(|other| other.name == pool.name)?;
     let before = &frame.policy.pools[at];
     let built = snapshot.pools.get(at)?;
-    let same_member = |(a, b): (&Member, &Member)| {
-        Arc::ptr_eq(&a.endpoint, &b.endpoint)
-            && a.weight == b.weight
-            && a.priority == b.priority
-            && a.capacity == b.capacity
-            && a.health == b.health
+    let errors = |pool: &policy::Pool| pool.eject.as_ref().map(|eject| eject.errors);
+    let same_members = || {
+        let mut both = built.members.iter().zip(members);
+        built.members.len() == members.len() && both.all(|(one, other)| one.is_same(other))
     };
     let same = before.balance == pool.balance
         && before.spill == pool.spill
@@ -247,7 +245,8 @@ fn same_pool(
         && before.timeouts == pool.timeouts
         && before.sticky == pool.sticky
         && before.limit == pool.limit
-        && built.members.len() == members.len()
-        && built.members.iter().zip(members).all(same_member);
+        && before.panic == pool.panic
+        && errors(before) == errors(pool)
+        && same_members();
     same.then(|| built.clone())
 }

@@ -78,6 +78,32 @@ fn the_new_process_knows_the_backends_from_the_start() {
 }
 
 #[test]
+fn the_new_process_leaves_out_who_was_ejected_and_goes_on_with_slow_starts() {
+    let all = ["one", "two", "three"].map(Backend::start);
+    let addresses = [all[0].address, all[1].address, all[2].address];
+    let pool = format!("{CHECKED}\nslow_start = \"1h\"");
+    let mut service = Service::start(&policy(&addresses, &pool));
+    let states = |service: &Service| {
+        let status = service.status();
+        let backends = status["pools"][0]["backends"].as_array().unwrap().clone();
+        let state = |one: &serde_json::Value| one["state"].as_str().unwrap().to_owned();
+        backends.iter().map(state).collect::<Vec<_>>()
+    };
+    wait_until("the checks are over", || states(&service) == ["up"; 3]);
+    all[2].control.set_healthy(false);
+    wait_until("one is down", || states(&service)[2] == "down");
+    all[2].control.set_healthy(true);
+    wait_until("it begins slowly", || states(&service)[2] == "slow-start");
+    all[1].control.set_errors(1.0);
+    wait_until("one is ejected", || {
+        let _ = get(service.address("web"), "/");
+        states(&service)[1] == "ejected"
+    });
+    service.upgrade();
+    assert_eq!(states(&service), ["up", "ejected", "slow-start"]);
+}
+
+#[test]
 fn an_idle_client_of_the_old_process_is_answered_and_told_to_leave() {
     let one = Backend::start("one");
     let mut service = Service::start(&policy(&[one.address], ""));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::election::Fitness;
 
-/// A data plane that has not turned for so long is taken for dead.
+/// A data plane that has not turned for so long is taken for dead, if another switch's does turn.
 const PULSE: Duration = Duration::from_secs(1);
 
 /// What there is to judge by.
@@ -51,10 +51,13 @@ impl Physician {
             (!signs.link, "its interface has no link"),
             (!signs.ready, "it has not checked its backends yet"),
             (!signs.listens, "it has no listener any more"),
-            (signs.pulse >= PULSE, "its workers do not turn"),
         ];
         if let Some((_, why)) = faults.into_iter().find(|(fault, _)| *fault) {
             return (Fitness::Unfit, Some(why));
+        }
+        // Where all machines are that busy, an address that nobody holds would help nobody.
+        if signs.pulse >= PULSE {
+            return (Fitness::Weak, Some("its workers do not turn"));
         }
         if signs.pools_up >= signs.peers_see {
             self.weak_since = None;
@@ -98,14 +101,20 @@ mod tests {
                 listens: false,
                 ..WELL
             },
-            Signs {
-                pulse: PULSE,
-                ..WELL
-            },
         ];
         for signs in broken {
             assert_eq!(physician.judge(&signs, now).0, Fitness::Unfit, "{signs:?}");
         }
+    }
+
+    #[test]
+    fn workers_that_do_not_turn_count_at_once_and_only_beside_others_that_do() {
+        let mut physician = Physician::new(Duration::from_secs(5));
+        let stuck = Signs {
+            pulse: PULSE,
+            ..WELL
+        };
+        assert_eq!(physician.judge(&stuck, Instant::now()).0, Fitness::Weak);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use pointsman_config::policy::{self, Check};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::probe::Progress;
 use super::{Action, Active, Input, Machine, Passive, Rhythm, probe};
 use crate::control::random::SplitMix;
-use crate::endpoint::{Endpoint, EndpointId, Health};
+use crate::endpoint::{Address, Endpoint, EndpointId, Health};
 
 /// First probes begin so far apart: a thousand endpoints are all asked within a second.
 const STEP: Duration = Duration::from_millis(1);
@@ -46,6 +47,8 @@ pub struct Finding {
     pub check: Option<(Result<(), String>, Duration)>,
     /// The new health, if it changed.
     pub became: Option<Health>,
+    /// Whether the endpoint does not even take connections, if the check has found that out.
+    pub refuses: Option<bool>,
 }
 
 /// All machines of the process.
@@ -106,25 +109,25 @@ impl Checker {
         let now = Instant::now();
         let seed = self.random.next_u64();
         let known = endpoint.health();
-        let (machine, check) = match &spec {
+        let (machine, check, port) = match &spec {
             Spec::Active(health) => {
                 let rhythm = Rhythm::from(health);
                 let first = now + (STEP * place).min(rhythm.interval);
-                (
-                    Machine::Active(Active::new(rhythm, known, first, seed)),
-                    health.check.clone(),
-                )
+                let machine = Active::new(rhythm, known, first, seed);
+                (Machine::Active(machine), health.check.clone(), health.port)
             }
-            Spec::Passive(timeout) => (
-                Machine::Passive(Passive::new(*timeout, known, now, seed)),
-                Check::Tcp,
-            ),
+            Spec::Passive(timeout) => {
+                let machine = Passive::new(*timeout, known, now, seed);
+                (Machine::Passive(machine), Check::Tcp, None)
+            }
         };
         self.runs += 1;
         let run = self.runs;
         let (troubles, receiver) = mpsc::channel(1);
         let findings = self.findings.clone();
         let drive = Drive {
+            asked: asked(&endpoint.address, port),
+            elsewhere: port.is_some(),
             endpoint,
             check,
             run,
@@ -158,6 +161,10 @@ impl Drop for Running {
 /// The task of one machine.
 struct Drive {
     endpoint: Arc<Endpoint>,
+    /// Where checks ask.
+    asked: Address,
+    /// That is not where requests go.
+    elsewhere: bool,
     check: Check,
     run: u64,
     machine: Machine,
@@ -168,7 +175,7 @@ struct Drive {
 impl Drive {
     async fn run(mut self) {
         if self.machine.health() != self.endpoint.health() {
-            let first = self.finding(None, Some(self.machine.health()));
+            let first = self.finding(None, Some(self.machine.health()), None);
             if self.findings.send(first).await.is_err() {
                 return;
             }
@@ -176,7 +183,7 @@ impl Drive {
         while let Some(input) = self.wait().await {
             let actions = self.machine.handle(Instant::now(), input);
             let probe = actions.contains(&Action::Probe);
-            self.report(&actions, None).await;
+            self.report(&actions, None, false).await;
             if probe && !self.probe().await {
                 return;
             }
@@ -194,11 +201,12 @@ impl Drive {
 
     /// One probe, to its end; `false` when nobody needs this task any more.
     async fn probe(&mut self) -> bool {
-        let endpoint = self.endpoint.clone();
-        let check = self.check.clone();
+        let (asked, check) = (self.asked.clone(), self.check.clone());
         let started = Instant::now();
+        let progress = Arc::new(Progress::default());
+        let (noted, endpoint) = (progress.clone(), self.endpoint.clone());
         let mut probe =
-            Box::pin(async move { probe::run(&endpoint.address, &check, &endpoint.load).await });
+            Box::pin(async move { probe::run(&asked, &check, &endpoint.load, &noted).await });
         loop {
             let deadline = self.machine.deadline();
             let (input, result) = tokio::select! {
@@ -215,22 +223,34 @@ impl Drive {
             let actions = self.machine.handle(Instant::now(), input);
             let abandoned = actions.contains(&Action::Abandon);
             let ended = result.is_some() || abandoned;
-            let result = result.or_else(|| abandoned.then(|| Err("no answer in time".to_owned())));
-            self.report(&actions, result.map(|result| (result, started.elapsed())))
-                .await;
+            let result =
+                result.or_else(|| abandoned.then(|| Err(progress.lacks().unwrap_or_else(silent))));
+            let check = result.map(|result| (result, started.elapsed()));
+            self.report(&actions, check, progress.is_connected()).await;
             if ended {
                 return true;
             }
         }
     }
 
-    async fn report(&self, actions: &[Action], check: Option<(Result<(), String>, Duration)>) {
+    async fn report(
+        &self,
+        actions: &[Action],
+        check: Option<(Result<(), String>, Duration)>,
+        connected: bool,
+    ) {
         let became = actions.iter().find_map(|action| match action {
             Action::Became { to, .. } => Some(*to),
             _ => None,
         });
         if check.is_some() || became.is_some() {
-            let _ = self.findings.send(self.finding(check, became)).await;
+            let refuses = check.as_ref().and_then(|(result, _)| match result {
+                Ok(()) => Some(false),
+                Err(_) if self.elsewhere => None,
+                Err(_) => Some(!connected),
+            });
+            let finding = self.finding(check, became, refuses);
+            let _ = self.findings.send(finding).await;
         }
     }
 
@@ -238,13 +258,27 @@ impl Drive {
         &self,
         check: Option<(Result<(), String>, Duration)>,
         became: Option<Health>,
+        refuses: Option<bool>,
     ) -> Finding {
         Finding {
             endpoint: self.endpoint.id,
             run: self.run,
             check,
             became,
+            refuses,
         }
+    }
+}
+
+fn silent() -> String {
+    "no answer in time".to_owned()
+}
+
+/// The endpoint, or another port of its host.
+fn asked(address: &Address, port: Option<u16>) -> Address {
+    match (address, port) {
+        (Address::Tcp(socket), Some(port)) => Address::Tcp((socket.ip(), port).into()),
+        (address, _) => address.clone(),
     }
 }
 
@@ -258,11 +292,11 @@ async fn until(deadline: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::Address;
 
     fn health(interval: u64) -> policy::Health {
         policy::Health {
             check: Check::Tcp,
+            port: None,
             interval: Duration::from_millis(interval),
             timeout: Duration::from_millis(500),
             fall: 1,

@@ -1,12 +1,15 @@
 //! Active and passive health: what is known of an endpoint, and when it is asked again.
 //!
 //! The machines ([`Active`], [`Passive`]) do no I/O: time and results go in, actions come out.
-//! [`checker::Checker`] drives one machine per endpoint; [`probe`] asks the endpoint.
+//! [`checker::Checker`] drives one machine per endpoint; [`probe`] asks the endpoint. What clients
+//! get from endpoints is [`eject`]'s, what one gets that has come up is [`ramp`]'s.
 
 mod active;
 pub mod checker;
+pub mod eject;
 mod passive;
 pub mod probe;
+pub mod ramp;
 #[cfg(test)]
 mod simulation;
 

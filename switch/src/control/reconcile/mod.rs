@@ -24,7 +24,7 @@ use super::source::{Loaded, Refused, Source};
 use super::state::State;
 use super::status::{self, Status};
 use super::upgrade::Known;
-use crate::endpoint::EndpointId;
+use crate::endpoint::{EndpointId, Health};
 use crate::error::Reason;
 use crate::event::Event;
 
@@ -151,6 +151,7 @@ impl<L: Listeners> Reconciler<L> {
         self.settle();
         loop {
             let due = self.due();
+            let wake = self.state.deadline();
             tokio::select! {
                 message = self.inbox.messages.recv() => match message {
                     Some(message) => self.message(message),
@@ -166,7 +167,9 @@ impl<L: Listeners> Reconciler<L> {
                 _ = weighing.tick(), if self.state.hears_loads() => {
                     self.stale |= self.state.has_new_loads();
                 }
+                () = until(wake) => {}
             }
+            self.stale |= self.state.advance(Instant::now());
             self.take_up_what_waits();
             if !self.stale || self.due() <= Instant::now() {
                 self.settle();
@@ -313,10 +316,14 @@ impl<L: Listeners> Reconciler<L> {
                         took: None,
                         error,
                     });
+                    entry.refuses = true;
                     self.checker.trouble(endpoint.id);
                 }
             }
             Event::EndpointFailed { .. } => {}
+            Event::EndpointErrs { endpoint, cause } => {
+                self.stale |= self.state.erred(&endpoint, cause, Instant::now());
+            }
         }
     }
 
@@ -339,6 +346,10 @@ impl<L: Listeners> Reconciler<L> {
                     took: Some(took),
                     error,
                 });
+                let refuses = finding.refuses.unwrap_or(entry.refuses);
+                // Who is spread to in panic depends on it.
+                self.stale |= entry.refuses != refuses && endpoint.health() == Health::Down;
+                entry.refuses = refuses;
             }
         }
         let Some(health) = finding.became else { return };
@@ -376,6 +387,13 @@ impl<L: Listeners> Reconciler<L> {
             self.stale = true;
             self.moved = true;
         }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 

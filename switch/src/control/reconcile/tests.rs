@@ -95,6 +95,7 @@ async fn a_burst_of_findings_makes_one_snapshot() {
             run,
             check,
             became: Some(Health::Up),
+            refuses: None,
         });
     }
     assert_eq!(reconciler.state.snapshot().generation, before.generation);
@@ -123,6 +124,7 @@ async fn a_finding_of_an_earlier_run_means_nothing() {
         run: 0,
         check: None,
         became: Some(Health::Down),
+        refuses: None,
     };
     reconciler.finding(stale);
     reconciler.settle();

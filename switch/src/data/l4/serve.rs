@@ -1,5 +1,6 @@
 //! A TCP listener's connection: a backend is chosen once, and bytes go both ways until the end.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +9,15 @@ use std::time::Instant;
 
 use pointsman_config::policy::HashBy;
 
-use super::proxy::{self, Early, Limits, Meter};
+use super::proxy::{self, Early, End, Limits, Meter, Outcome};
 use crate::balance::{Tried, hash_bytes};
 use crate::data::place::Wanted;
 use crate::data::stream::Stream;
 use crate::data::upstream::{self, Connection};
+use crate::data::verdict;
 use crate::data::worker::Worker;
-use crate::endpoint::InFlight;
-use crate::error::Reason;
+use crate::endpoint::{Endpoint, InFlight};
+use crate::error::{Reason, Side};
 use crate::event::Event;
 use crate::pool::Pool;
 use crate::snapshot::ListenerSettings;
@@ -41,8 +43,7 @@ pub async fn serve(
         return client.reset();
     };
     drop(snapshot);
-    let Some((connection, _entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await
-    else {
+    let Some((connection, entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await else {
         return client.reset();
     };
     let limits = Limits {
@@ -51,10 +52,21 @@ pub async fn serve(
     let meter = Bytes {
         worker: &worker,
         listener: listener.id,
+        endpoint: entered.endpoint(),
+        answered: Cell::new(false),
     };
     let up = connection.stream;
     let outcome = proxy::forward(client, up, Early::default(), &limits, &meter).await;
+    if broke_off_at_once(&outcome) {
+        verdict::failed(&worker, &pool, entered.endpoint(), Reason::Reset);
+    }
     tracing::trace!(?outcome, "a forwarded connection ended");
+}
+
+/// The backend took the connection only to reset it.
+fn broke_off_at_once(outcome: &Outcome) -> bool {
+    let by_backend = matches!(outcome.end, End::Broken { side, .. } if side == Side::Endpoint);
+    by_backend && outcome.to_client == 0
 }
 
 /// A connection to the first backend that takes one.
@@ -104,6 +116,7 @@ async fn connect(
                     .shard
                     .attempt(pool.id, &endpoint, None, began.elapsed());
                 pool.failed(&endpoint, began.elapsed());
+                verdict::failed(worker, pool, &endpoint, reason);
                 worker
                     .events
                     .send(Event::EndpointFailed { endpoint, reason });
@@ -113,10 +126,12 @@ async fn connect(
     None
 }
 
-/// Counts bytes in the worker's shard.
+/// Counts bytes in the worker's shard, and knows a backend that answers.
 struct Bytes<'a> {
     worker: &'a Worker,
     listener: u32,
+    endpoint: &'a Endpoint,
+    answered: Cell<bool>,
 }
 
 impl Meter for Bytes<'_> {
@@ -126,5 +141,8 @@ impl Meter for Bytes<'_> {
 
     fn to_client(&self, bytes: u64) {
         self.worker.shard.tcp_bytes(self.listener, 0, bytes);
+        if !self.answered.replace(true) {
+            self.endpoint.errors.went_well();
+        }
     }
 }

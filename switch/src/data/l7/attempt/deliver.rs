@@ -1,13 +1,12 @@
 //! Passing a backend's answer on to the client, or giving it up for another one.
 
-use std::sync::Arc;
-
 use super::super::client::{Client, Outgoing};
 use super::super::head::{Framing, ResponseHead};
 use super::super::record::Record;
 use super::super::relay::{self, Download};
 use super::super::{Ended, must_close, respond, tunnel};
 use super::trial::{Answer, Trial};
+use crate::data::verdict;
 use crate::endpoint::Endpoint;
 use crate::error::{Reason, Side};
 use crate::event::Event;
@@ -64,7 +63,10 @@ impl Trial<'_> {
         )
         .await;
         record.response_bytes = download.bytes;
-        outcome.inspect_err(|reason| self.cut_short(answer.entered.endpoint(), *reason))?;
+        outcome.inspect_err(|reason| self.cut_short(&answer, *reason))?;
+        if !verdict::is_error(answer.head.status) {
+            answer.entered.endpoint().errors.went_well();
+        }
         self.keep(answer);
         Ok(Ended::Complete)
     }
@@ -83,13 +85,19 @@ impl Trial<'_> {
         self.stay?.set_cookie(endpoint, over_tls)
     }
 
-    fn cut_short(&self, endpoint: &Arc<Endpoint>, reason: Reason) {
-        if reason.side() == Side::Endpoint {
-            self.scene.worker.events.send(Event::EndpointFailed {
-                endpoint: endpoint.clone(),
-                reason,
-            });
+    fn cut_short(&self, answer: &Answer<'_>, reason: Reason) {
+        if reason.side() != Side::Endpoint {
+            return;
         }
+        let endpoint = answer.entered.endpoint();
+        // Its status has counted already otherwise.
+        if !verdict::is_error(answer.head.status) {
+            verdict::failed(self.scene.worker, self.pool, endpoint, reason);
+        }
+        self.scene.worker.events.send(Event::EndpointFailed {
+            endpoint: endpoint.clone(),
+            reason,
+        });
     }
 
     async fn tunnel<C: Client>(
@@ -123,6 +131,7 @@ impl Trial<'_> {
         drop(lines);
         up.input.consume(head.length);
         std::future::poll_fn(|cx| client.poll_flush(cx)).await?;
+        answer.entered.endpoint().errors.went_well();
         let (stream, input) = client.tunnel().ok_or(Reason::Internal)?;
         let moved = tunnel::run(
             (stream, input),

@@ -13,6 +13,7 @@ use super::super::{Scene, forward, load_report, respond};
 use super::outgoing;
 use crate::data::timer::Alarm;
 use crate::data::upstream::{self, Connection};
+use crate::data::verdict;
 use crate::endpoint::{Endpoint, InFlight};
 use crate::error::{Reason, Side};
 use crate::event::Event;
@@ -119,6 +120,9 @@ impl<'a> Trial<'a> {
                 let shard = &self.scene.worker.shard;
                 shard.attempt(self.pool.id, endpoint, Some(head.status), took);
                 endpoint.answered(took, matches!(head.status, 429 | 503));
+                if verdict::is_error(head.status) {
+                    verdict::answered_with_error(self.scene.worker, self.pool, endpoint);
+                }
                 Ok(Answer {
                     entered,
                     up,
@@ -252,6 +256,7 @@ impl<'a> Trial<'a> {
             .worker
             .shard
             .attempt(self.pool.id, endpoint, None, began.elapsed());
+        verdict::failed(self.scene.worker, self.pool, endpoint, reason);
         if reason != Reason::StaleConnection {
             self.pool.failed(endpoint, began.elapsed());
             self.scene.worker.events.send(Event::EndpointFailed {

@@ -1,6 +1,12 @@
 //! One check of one endpoint over the network. Nothing the endpoint sends is kept beyond
 //! [`MAX_BODY`].
 
+mod grpc;
+mod script;
+
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,43 +26,98 @@ pub const MAX_BODY: usize = 64 << 10;
 /// when their answer is cut off.
 const COURTESY: Duration = Duration::from_millis(20);
 
-/// Asks the endpoint; sets no time limit of its own. What its answer reports of its load is heard.
+/// How far a probe has come, for when it is given up.
+#[derive(Debug, Default)]
+pub struct Progress {
+    connected: AtomicBool,
+    lacks: Mutex<Option<String>>,
+}
+
+impl Progress {
+    /// Whether a connection stands.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// What is still waited for, in words for the operator, if the probe knows more than that it
+    /// is an answer.
+    pub fn lacks(&self) -> Option<String> {
+        let lacks = self.lacks.lock().unwrap_or_else(PoisonError::into_inner);
+        lacks.clone()
+    }
+
+    fn waits_for(&self, lacks: String) {
+        *self.lacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(lacks);
+    }
+}
+
+/// Asks the endpoint, and notes its progress; sets no time limit of its own. What its answer
+/// reports of its load is heard.
 ///
 /// # Errors
 /// What was not as expected, in words for the operator.
-pub async fn run(address: &Address, check: &Check, load: &Load) -> Result<(), String> {
+pub async fn run(
+    address: &Address,
+    check: &Check,
+    load: &Load,
+    progress: &Progress,
+) -> Result<(), String> {
     match address {
         Address::Tcp(socket) => {
             let stream = TcpStream::connect(socket).await.map_err(not_connected)?;
-            ask(stream, check, &socket.to_string(), load).await
+            progress.connected.store(true, Ordering::Relaxed);
+            ask(stream, check, &socket.to_string(), (load, progress)).await
         }
         Address::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(not_connected)?;
-            ask(stream, check, "localhost", load).await
+            progress.connected.store(true, Ordering::Relaxed);
+            ask(stream, check, "localhost", (load, progress)).await
         }
     }
 }
 
-async fn ask<S>(stream: S, check: &Check, authority: &str, load: &Load) -> Result<(), String>
+async fn ask<S>(
+    stream: S,
+    check: &Check,
+    authority: &str,
+    (load, progress): (&Load, &Progress),
+) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Check::Http {
-        path,
-        host,
-        status,
-        body,
-    } = check
-    else {
-        return Ok(());
-    };
+    match check {
+        Check::Tcp => Ok(()),
+        Check::Http {
+            path,
+            host,
+            status,
+            body,
+        } => {
+            let request = request(path, host.as_deref().unwrap_or(authority))?;
+            ask_http(stream, request, (status, body.as_deref()), load).await
+        }
+        Check::Grpc { service, host } => {
+            grpc::ask(stream, service, host.as_deref().unwrap_or(authority)).await
+        }
+        Check::Script(steps) => script::play(stream, steps, progress).await,
+    }
+}
+
+async fn ask_http<S>(
+    stream: S,
+    request: hyper::Request<Empty<Bytes>>,
+    (status, body): (&[RangeInclusive<u16>], Option<&str>),
+    load: &Load,
+) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut builder = hyper::client::conn::http1::Builder::new();
     builder.max_buf_size(MAX_BODY);
     let (mut sender, connection) = builder
         .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
         .await
         .map_err(not_http)?;
-    let request = request(path, host.as_deref().unwrap_or(authority))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(not_http)?;
         if let Some(report) = response.headers().get("endpoint-load-metrics") {
@@ -171,6 +232,10 @@ mod tests {
             .enable_all()
             .build();
         runtime.expect("a runtime").block_on(future)
+    }
+
+    async fn run(address: &Address, check: &Check, load: &Load) -> Result<(), String> {
+        super::run(address, check, load, &Progress::default()).await
     }
 
     fn probe(answer: &[u8], check: Check) -> (Result<(), String>, String) {
