@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 
 use super::discovery::known::KnownList;
 use super::endpoints::LastCheck;
-use crate::endpoint::{Address, Endpoint, Health};
+use super::journal::Happening;
+use super::overlay::OverlayEntry;
+use crate::endpoint::{Endpoint, Health};
 
 /// What a process has found out. Another version may leave out or add fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,10 @@ pub struct Known {
     pub endpoints: Vec<KnownEndpoint>,
     /// Of sources of backends.
     pub lists: Vec<KnownList>,
+    /// What the operator has laid over the policy.
+    pub overlay: Vec<OverlayEntry>,
+    /// What has happened.
+    pub events: Vec<Happening>,
 }
 
 /// What is known of an endpoint.
@@ -57,7 +63,7 @@ impl KnownEndpoint {
         matches!(health, Health::Up | Health::Down).then(|| Self {
             pool: endpoint.pool.clone(),
             name: endpoint.name.clone(),
-            address: address_word(&endpoint.address),
+            address: endpoint.address.to_string(),
             health: health.word().to_owned(),
             since,
             last: last.map(|last| KnownCheck {
@@ -72,7 +78,7 @@ impl KnownEndpoint {
     pub fn is_of(&self, endpoint: &Endpoint) -> bool {
         self.pool == endpoint.pool
             && self.name == endpoint.name
-            && self.address == address_word(&endpoint.address)
+            && self.address == endpoint.address.to_string()
     }
 
     /// The health, unless it is a word that this version does not know.
@@ -91,13 +97,6 @@ impl From<KnownCheck> for LastCheck {
             took: known.took,
             error: known.error,
         }
-    }
-}
-
-fn address_word(address: &Address) -> String {
-    match address {
-        Address::Tcp(socket) => socket.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 

@@ -32,6 +32,16 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// As in the policy: `HOST:PORT` or `unix:PATH`.
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(socket) => socket.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Health as selection sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -66,6 +76,33 @@ impl Health {
     }
 }
 
+/// What the operator has a backend do, whatever its health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Duty {
+    /// It takes requests.
+    #[default]
+    Active = 0,
+    /// It takes no new ones, and finishes what it has.
+    Draining = 1,
+    /// It takes no new ones; its TCP connections and tunnels are closed.
+    Disabled = 2,
+}
+
+impl Duty {
+    /// Every one.
+    pub const ALL: [Duty; 3] = [Duty::Active, Duty::Draining, Duty::Disabled];
+
+    /// The word in metrics and status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Duty::Active => "active",
+            Duty::Draining => "draining",
+            Duty::Disabled => "disabled",
+        }
+    }
+}
+
 /// One server of a pool.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -79,6 +116,8 @@ pub struct Endpoint {
     pub address: Address,
     /// Writer: the reconciler.
     health: AtomicU8,
+    /// Writer: the reconciler.
+    duty: AtomicU8,
     /// Requests and TCP connections under way. Writers: the workers.
     in_flight: AtomicU32,
     /// Requests and TCP connections handed to it since the start. Writers: the workers.
@@ -100,6 +139,7 @@ impl Endpoint {
             name,
             address,
             health: AtomicU8::new(Health::Starting as u8),
+            duty: AtomicU8::new(Duty::Active as u8),
             in_flight: AtomicU32::new(0),
             taken: AtomicU64::new(0),
             latency: Latency::default(),
@@ -116,6 +156,16 @@ impl Endpoint {
     /// For the reconciler alone.
     pub fn set_health(&self, health: Health) {
         self.health.store(health as u8, Ordering::Relaxed);
+    }
+
+    /// What the operator has it do now; selection uses what the snapshot says instead.
+    pub fn duty(&self) -> Duty {
+        Duty::ALL[usize::from(self.duty.load(Ordering::Relaxed)) % Duty::ALL.len()]
+    }
+
+    /// For the reconciler alone.
+    pub fn set_duty(&self, duty: Duty) {
+        self.duty.store(duty as u8, Ordering::Relaxed);
     }
 
     /// Requests and TCP connections under way.

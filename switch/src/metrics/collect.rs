@@ -16,7 +16,7 @@ use super::names::NONE;
 use super::process;
 use super::sums::{BackendSum, Sums};
 use super::table::{Family, Kind};
-use crate::endpoint::Health;
+use crate::endpoint::{Duty, Health};
 use crate::error::Reason;
 
 /// The one collector: all families of the table.
@@ -261,11 +261,19 @@ fn backend_state(page: &mut Page, backend: &BackendSum) {
         &[pool, name],
         one_if(state == Health::Up),
     );
+    let on_duty = backend.duty == Duty::Active;
     for health in Health::ALL {
         page.put(
             Family::BackendState,
             &[pool, name, health.word()],
-            one_if(state == health),
+            one_if(on_duty && state == health),
+        );
+    }
+    for duty in [Duty::Draining, Duty::Disabled] {
+        page.put(
+            Family::BackendState,
+            &[pool, name, duty.word()],
+            one_if(backend.duty == duty),
         );
     }
     page.put(

@@ -8,7 +8,7 @@ use super::hub::{Checks, State};
 use super::names::Known;
 use super::series::{RequestKey, Shelf};
 use super::shard::Shelves;
-use crate::endpoint::{EndpointId, Health, clock};
+use crate::endpoint::{Duty, EndpointId, Health, clock};
 
 /// What was counted so far.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(super) struct BackendSum {
     pub(super) utilization: Option<f32>,
     /// How many of its endpoints are in each state.
     pub(super) health: [u64; Health::ALL.len()],
+    /// What the operator has it do; active when one of its endpoints is.
+    pub(super) duty: Duty,
     pub(super) counted: BackendBlock,
     /// `None` when the control plane told nothing.
     pub(super) checks: Option<Checks>,
@@ -101,6 +103,10 @@ impl State {
                 sum.utilization = reported;
             }
             sum.health[endpoint.health() as usize] += 1;
+            sum.duty = match sum.duty {
+                Duty::Active => Duty::Active,
+                _ => endpoint.duty(),
+            };
             if let Some(block) = counted.get(&endpoint.id) {
                 sum.counted.merge(block);
             }
@@ -123,6 +129,7 @@ impl BackendSum {
             limit: None,
             utilization: None,
             health: Default::default(),
+            duty: Duty::Disabled,
             counted: BackendBlock::default(),
             checks: None,
         }

@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::endpoint::{Address, Endpoint, Health};
+    use crate::endpoint::{Address, Duty, Endpoint, Health};
 
     /// Members as (priority, weight, up).
     fn members(list: &[(u8, u32, bool)]) -> Vec<Member> {
@@ -135,6 +135,7 @@ mod tests {
                 priority,
                 capacity: None,
                 health: if up { Health::Up } else { Health::Down },
+                duty: Duty::Active,
             })
             .collect()
     }

@@ -12,7 +12,7 @@ use pointsman_config::policy::{self, HashBy};
 
 use self::groups::Chosen;
 use crate::balance::{self, Balance, Candidate, Choice, Tried};
-use crate::endpoint::{Endpoint, Health, InFlight, Most, Queue, clock};
+use crate::endpoint::{Duty, Endpoint, Health, InFlight, Most, Queue, clock};
 
 pub use self::budget::Budget;
 pub use self::delays::Delays;
@@ -31,9 +31,17 @@ pub struct Member {
     pub capacity: Option<f32>,
     /// Its health when the pool was built.
     pub health: Health,
+    /// What the operator had it do then.
+    pub duty: Duty,
 }
 
 impl Member {
+    /// Whether it may get a new request, as far as can be known before one is sent.
+    pub fn is_usable(&self) -> bool {
+        let may_answer = matches!(self.health, Health::Up | Health::Starting);
+        self.duty == Duty::Active && self.weight > 0 && may_answer
+    }
+
     /// The weight that it is chosen by, in a pool of this mean capacity: a member that has reported
     /// none counts as an average one, and no report counts more than tenfold.
     fn effective_weight(&self, mean: Option<f64>) -> f64 {
@@ -214,12 +222,14 @@ fn is_failure(status: u16) -> bool {
 }
 
 /// The members that may be chosen. One that is up but has weight 0 still keeps the unchecked ones
-/// out: the operator took it out by hand, and the pool is known to work.
+/// out: the policy took it out, and the pool is known to work. One that was drained by hand counts
+/// as not there: its place may be taken by whoever is left.
 fn open(members: &[Member]) -> Vec<&Member> {
-    let any_up = members.iter().any(|member| member.health == Health::Up);
+    let on_duty = || members.iter().filter(|member| member.duty == Duty::Active);
+    let any_up = on_duty().any(|member| member.health == Health::Up);
     let wanted = if any_up { Health::Up } else { Health::Starting };
     let open = |member: &&Member| member.health == wanted && member.weight > 0;
-    members.iter().filter(open).collect()
+    on_duty().filter(open).collect()
 }
 
 #[cfg(test)]
@@ -257,6 +267,7 @@ mod tests {
                 priority: 0,
                 capacity: None,
                 health,
+                duty: Duty::Active,
             });
         Pool::build(&spec, members.collect(), 7, Arc::default())
     }
@@ -302,6 +313,24 @@ mod tests {
     #[test]
     fn unchecked_members_do_not_stand_in_for_one_that_was_taken_out_by_hand() {
         assert!(candidates_of(&[(Health::Up, 0), (Health::Starting, 1)]).is_empty());
+    }
+
+    #[test]
+    fn a_member_that_was_taken_out_by_hand_is_not_chosen_and_keeps_nobody_out() {
+        let mut members = pool(
+            policy::Balance::RoundRobin,
+            &[(Health::Up, 1), (Health::Up, 1), (Health::Starting, 1)],
+        )
+        .members;
+        let ids = |members: &[Member]| -> Vec<u32> {
+            let open = open(members);
+            open.iter().map(|one| one.endpoint.id).collect()
+        };
+        members[0].duty = Duty::Draining;
+        assert_eq!(ids(&members), [1]);
+        members[1].duty = Duty::Disabled;
+        assert_eq!(ids(&members), [2]);
+        assert!(!members[0].is_usable() && members[2].is_usable());
     }
 
     #[test]

@@ -240,6 +240,7 @@ fn same_pool(
             && a.priority == b.priority
             && a.capacity == b.capacity
             && a.health == b.health
+            && a.duty == b.duty
     };
     let same = before.balance == pool.balance
         && before.spill == pool.spill

@@ -1,6 +1,7 @@
 //! A TCP listener's connection: a backend is chosen once, and bytes go both ways until the end.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -41,7 +42,7 @@ pub async fn serve(
         return client.reset();
     };
     drop(snapshot);
-    let Some((connection, _entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await
+    let Some((connection, entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await
     else {
         return client.reset();
     };
@@ -53,7 +54,15 @@ pub async fn serve(
         listener: listener.id,
     };
     let up = connection.stream;
-    let outcome = proxy::forward(client, up, Early::default(), &limits, &meter).await;
+    let line = worker.lines.enter(entered.endpoint());
+    let forwarded = pin!(proxy::forward(
+        client,
+        up,
+        Early::default(),
+        &limits,
+        &meter
+    ));
+    let outcome = line.unless_cut(forwarded).await;
     tracing::trace!(?outcome, "a forwarded connection ended");
 }
 

@@ -124,9 +124,11 @@ impl Trial<'_> {
         up.input.consume(head.length);
         std::future::poll_fn(|cx| client.poll_flush(cx)).await?;
         let (stream, input) = client.tunnel().ok_or(Reason::Internal)?;
+        let line = self.scene.worker.lines.enter(answer.entered.endpoint());
         let moved = tunnel::run(
             (stream, input),
             (&mut up.stream, &mut up.input),
+            &line,
             self.scene.alarm,
             self.route.timeouts.tunnel,
         )
