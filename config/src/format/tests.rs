@@ -34,7 +34,7 @@ fn a_broken_list_has_one_item_per_line_and_keeps_its_comments() {
 #[test]
 fn a_list_that_is_too_long_is_broken() {
     let item = format!("\"{}\"", "x".repeat(30));
-    let list = vec![item.as_str(); 4].join(",");
+    let list = [item.as_str(); 4].join(",");
     let expected = format!("a = [\n{}]\n", format!("    {item},\n").repeat(4));
     assert_eq!(formatted(&format!("a = [{list}]")), expected);
     let table = format!("a = {{ b = {item}, c = {item}, d = {item}, e = {item} }}\n");

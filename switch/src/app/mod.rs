@@ -8,9 +8,12 @@ mod contact;
 pub mod daemon;
 mod events;
 mod explain;
+mod format;
 mod guard;
+mod init;
 mod logging;
 pub mod output;
+mod pages;
 pub(crate) mod panics;
 mod plan;
 mod plane;
@@ -75,6 +78,10 @@ pub fn main(args: Args) -> Exit {
         Command::Events(events) => events::run(&events),
         Command::Contact(contact) => contact::run(contact.action),
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
+        Command::Fmt(fmt) => format::run(&fmt),
+        Command::Init(init) => init::run(&init),
+        Command::Completions(completions) => pages::completions(&completions),
+        Command::Man(man) => pages::man(&man),
         Command::Schema => output::print(&pointsman_config::schema::json()),
         Command::Reference => output::print(&pointsman_config::reference::markdown()),
         Command::Guard => guard::run(),

@@ -2,14 +2,16 @@
 
 mod backend;
 mod contact;
+mod policy;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::{Args as Group, Parser, Subcommand};
 
 pub use backend::{Backend, BackendAction, BackendName, Disable, Drain, Enable, Terms, Weight};
 pub use contact::{Contact, ContactAction, Resume, Yield};
+pub use policy::{Check, Completions, Explain, Fmt, Format, Init, Man, Plan, ShellName};
 
 /// The switch at the front of a server cluster.
 #[derive(Debug, Parser)]
@@ -58,6 +60,14 @@ pub enum Command {
     Contact(Contact),
     /// Try it out: three web servers, a switch in front of them, live
     Demo(Demo),
+    /// Lay policies out in one form; comments stay
+    Fmt(Fmt),
+    /// Write a first policy to begin with
+    Init(Init),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
     /// Print the JSON Schema of the policy language
     Schema,
     /// Print the reference of the policy language in Markdown
@@ -98,91 +108,6 @@ pub struct Run {
     /// Read the policy again whenever one of its files changes
     #[arg(long)]
     pub watch: bool,
-}
-
-/// `pointsman check`
-#[derive(Debug, Group)]
-#[command(
-    after_help = "Exit code 0: the policy is right (there may be warnings); 1: it is not.\n\n\
-    Examples:\n  \
-    pointsman check pointsman.toml\n  \
-    pointsman check --format github pointsman.toml  annotations for a workflow"
-)]
-pub struct Check {
-    /// The policy [default: ./pointsman.toml, or /etc/pointsman/pointsman.toml]
-    pub file: Option<PathBuf>,
-    /// How the report is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-/// How a report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// An array of problems
-    Json,
-    /// Workflow annotations
-    Github,
-}
-
-/// `pointsman plan`
-#[derive(Debug, Group)]
-#[command(
-    after_help = "Changes nothing. Exit code 0: the new policy is right, whether it changes \
-    anything or not; 1: it is wrong, and the report says where.\n\n\
-    Examples:\n  \
-    pointsman plan new.toml                         against the running switch\n  \
-    pointsman plan new.toml --against pointsman.toml    against a file, without a switch"
-)]
-pub struct Plan {
-    /// The new policy
-    pub new: PathBuf,
-    /// Compare with this policy rather than with that of a running switch
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "file"])]
-    pub against: Option<PathBuf>,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Which switch
-    #[command(flatten)]
-    pub target: Target,
-}
-
-/// `pointsman explain`
-#[derive(Debug, Group)]
-#[command(
-    after_help = "Changes nothing and sends nothing. Exit code 0: it is told, whatever would \
-    become of the request; 1: the question makes no sense.\n\n\
-    Examples:\n  \
-    pointsman explain GET https://shop.example.com/v1/x -H \"Cookie: beta=on\"\n  \
-    pointsman explain POST http://shop.example.com/ --client 10.0.0.7 --json\n  \
-    pointsman explain GET http://localhost:8080/ --policy new.toml      without a switch"
-)]
-pub struct Explain {
-    /// The request's method
-    pub method: String,
-    /// Its URL, with scheme and host
-    pub url: String,
-    /// A header field, such as "X-User: 7"; give it once for each
-    #[arg(short = 'H', long, value_name = "FIELD")]
-    pub header: Vec<String>,
-    /// Whom it is from [default: this machine]
-    #[arg(long, value_name = "IP")]
-    pub client: Option<std::net::IpAddr>,
-    /// The listener that it comes over [default: the one that the URL leads to]
-    #[arg(long, value_name = "NAME")]
-    pub listener: Option<String>,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Ask this policy rather than a running switch: nothing is known of its backends then
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "file"])]
-    pub policy: Option<PathBuf>,
-    /// Which switch
-    #[command(flatten)]
-    pub target: Target,
 }
 
 /// Which switch is meant, and by which right.

@@ -138,7 +138,9 @@ fn events_are_shown_to_people_and_by_their_time() {
     assert_eq!(code, 0);
     assert!(out.contains("reload") && out.contains("in force"), "{out}");
     let (code, out, _) = run(&["events", "--since", "1h", "--json", "--admin", &admin]);
-    let events = out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let events = out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
     let is_reload = |event: &Value| event["event"] == "reload";
     assert_eq!((code, events.filter(is_reload).count()), (0, 1), "{out}");
     let later = switch.admin("GET", "/events?since=2999-01-01T00:00:00.000Z");

@@ -8,6 +8,7 @@ mod demo;
 mod drain;
 mod events;
 mod foresight;
+mod format;
 mod health;
 mod reload;
 #[path = "../common/mod.rs"]
