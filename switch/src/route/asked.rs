@@ -45,6 +45,12 @@ impl Asked {
         }
     }
 
+    /// The values of the cookies of this name.
+    pub fn cookies<'v>(&'v self, name: &'v [u8]) -> impl Iterator<Item = &'v [u8]> {
+        let all = self.header("cookie").flat_map(cookie::cookies);
+        all.filter_map(move |(given, value)| (given == name).then_some(value))
+    }
+
     /// With one more header field.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let field = (name.to_ascii_lowercase(), value.trim().to_owned());

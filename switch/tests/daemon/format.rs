@@ -87,7 +87,7 @@ fn the_policies_that_are_shipped_are_laid_out() {
 
 #[test]
 fn a_file_is_replaced_whole_with_its_permissions_or_only_looked_at() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let (file, link) = (
         folder.path().join("p.toml"),

@@ -74,7 +74,7 @@ fn closes(change: &Change, live: Option<&Status>) -> Vec<String> {
     });
     vec![
         format!("closes {}", closed.join(", ")),
-        format!("its connections drain: each ends after the answer under way{open}"),
+        format!("its connections drain: each ends after its next answer{open}"),
     ]
 }
 

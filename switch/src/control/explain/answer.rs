@@ -64,6 +64,8 @@ pub struct PoolAnswer {
     pub balance: String,
     /// What is hashed, and whether the request has it.
     pub hash: Option<String>,
+    /// Where the cookie leads that keeps clients with their backend, if there is one.
+    pub sticky: Option<String>,
     /// The backend that is chosen, where that is certain.
     pub chosen: Option<String>,
     /// All backends.
@@ -119,6 +121,9 @@ impl fmt::Display for PoolAnswer {
         let hash = self.hash.as_deref().map(|hash| format!(", {hash}"));
         let (name, hash) = (&self.name, hash.unwrap_or_default());
         writeln!(f, "pool {name}: {}{hash}", self.balance)?;
+        if let Some(sticky) = &self.sticky {
+            writeln!(f, "  {sticky}")?;
+        }
         let width = self.backends.iter().map(|one| one.name.chars().count());
         let width = width.max().unwrap_or(0);
         for one in &self.backends {

@@ -1,5 +1,7 @@
 //! Which backend of a pool a request would get, and why not another.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pointsman_config::policy::HashBy;
 
 use super::answer::{BackendAnswer, PoolAnswer};
@@ -21,7 +23,13 @@ pub(super) fn explain(
     request: &Asked,
 ) -> PoolAnswer {
     let hash = pool.hash_by.as_ref().and_then(|by| affinity(request, by));
-    let counts = counts(pool, hash);
+    let home = home(pool, request);
+    let counts = match home {
+        Some(place) => (0..pool.members.len())
+            .map(|own| u64::from(own == place))
+            .collect(),
+        None => counts(pool, hash),
+    };
     let tries = counts.iter().sum::<u64>().max(1);
     let entry = |name: &str| {
         let by_hand = overlay.iter().filter(|entry| entry.pool == pool.name);
@@ -44,9 +52,27 @@ pub(super) fn explain(
         name: pool.name.clone(),
         balance: status.balance.clone(),
         hash: pool.hash_by.as_ref().map(|by| hashed(by, hash)),
+        sticky: pool.sticky.as_ref().map(|sticky| {
+            let name = String::from_utf8_lossy(sticky.name());
+            match home.and_then(|place| pool.members.get(place)) {
+                Some(member) => format!("cookie {name} leads to {}", member.endpoint.name),
+                None => format!("cookie {name} leads nowhere yet: a new one is set"),
+            }
+        }),
         chosen: certain.map(|one| one.name.clone()),
         backends,
     }
+}
+
+/// The place of the member to which the request's cookie leads.
+fn home(pool: &Pool, request: &Asked) -> Option<usize> {
+    let sticky = pool.sticky.as_ref()?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since.map_or(0, |since| since.as_secs() as u32);
+    let home = sticky.home(request.cookies(sticky.name()), now)?;
+    let id = pool.candidates.get(home.candidate)?.endpoint.id;
+    let mut members = pool.members.iter();
+    members.position(|member| member.endpoint.id == id)
 }
 
 /// How often each member is chosen.

@@ -11,11 +11,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hyper::Uri;
-use pointsman_config::policy::{self, BindAddr, Policy, Protocol};
+use pointsman_config::policy::{self, BindAddr, HashBy, Policy, Protocol};
 
 use super::state::State;
 use super::status::{OverlayStatus, PoolStatus, overlay_statuses, pool_statuses};
-use crate::route::Asked;
+use crate::route::{Asked, Split, affinity};
 use crate::snapshot::{Action, ListenerSettings, Snapshot};
 
 pub use answer::{BackendAnswer, Explained, ListenerAnswer, PassedOver, PoolAnswer, RouteAnswer};
@@ -175,6 +175,15 @@ impl Look {
                 let name = explained.pool.as_ref().map(|pool| pool.name.as_str());
                 format!("forwarded to pool `{}`", name.unwrap_or_default())
             }
+            Action::Split(split) => {
+                let place = self.share(split, &request);
+                explained.pool = place.and_then(|place| self.choose(place, &request));
+                let name = explained.pool.as_ref().map(|pool| pool.name.as_str());
+                format!(
+                    "forwarded to pool `{}`, its share of a split",
+                    name.unwrap_or_default()
+                )
+            }
             Action::Redirect(redirect) => {
                 format!("redirected: {} to {}", redirect.status, redirect.to)
             }
@@ -257,6 +266,15 @@ impl Look {
             BindAddr::Socket(socket) => socket.port() == port,
             BindAddr::Unix(_) => false,
         })
+    }
+
+    /// The place of the pool that a split has for this client, as for a request that has come.
+    fn share(&self, split: &Split, request: &Asked) -> Option<usize> {
+        let key = affinity(request, split.by());
+        let key = key.or_else(|| affinity(request, &HashBy::ClientIp));
+        let pools = &self.snapshot.pools;
+        let can_serve = |place: usize| pools.get(place).is_some_and(|pool| pool.can_serve());
+        split.draw(key.unwrap_or_default(), can_serve)
     }
 
     fn choose(&self, place: usize, request: &Asked) -> Option<PoolAnswer> {
