@@ -45,7 +45,7 @@ pub(super) fn ask(target: &Target, method: &str, path: &str) -> Result<Answer, E
 /// # Errors
 /// The exit code; the reason has been told.
 pub(super) fn ask_at(door: &Door, method: &str, path: &str) -> Result<Answer, Exit> {
-    let mut stream = connect(door, method, path)?;
+    let mut stream = connect(Manner::Whole, door, method, path)?;
     let mut answer = Vec::new();
     let read = (&mut stream).take(MAX_ANSWER).read_to_end(&mut answer);
     read.and_then(|_| parse(&answer)).map_err(|error| {
@@ -92,7 +92,7 @@ impl Door {
     pub(super) fn try_send(&self, method: &str, path: &str) -> io::Result<Box<dyn Connection>> {
         let mut outcome = Err(io::ErrorKind::NotConnected.into());
         for address in &self.addresses {
-            outcome = send(address, self.token.as_deref(), method, path);
+            outcome = send(Manner::Stream, address, self.token.as_deref(), method, path);
             if outcome.is_ok() {
                 break;
             }
@@ -147,6 +147,15 @@ fn token_in(file: &Path) -> Result<String, Exit> {
     }
 }
 
+/// How an answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// At once, with its length.
+    Whole,
+    /// Piece by piece.
+    Stream,
+}
+
 /// A connection on which the request has been sent.
 pub(super) trait Connection: Read + Write {}
 
@@ -159,7 +168,7 @@ impl<S: Read + Write> Connection for S {}
 pub(super) fn connect(door: &Door, method: &str, path: &str) -> Result<Box<dyn Connection>, Exit> {
     let mut failures = Vec::new();
     for address in &door.addresses {
-        match send(address, door.token.as_deref(), method, path) {
+        match send(manner, address, door.token.as_deref(), method, path) {
             Ok(stream) => return Ok(stream),
             Err(error) => failures.push(format!("{}: {error}", bind_word(address))),
         }
@@ -173,6 +182,7 @@ pub(super) fn connect(door: &Door, method: &str, path: &str) -> Result<Box<dyn C
 }
 
 fn send(
+    manner: Manner,
     address: &BindAddr,
     token: Option<&str>,
     method: &str,
@@ -190,9 +200,15 @@ fn send(
         }
         None => String::new(),
     };
-    // An answer of unknown length ends with the connection (RFC 9112, 6.3), not in chunks.
-    let request =
-        format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\n{right}Content-Length: 0\r\n\r\n");
+    let version = match manner {
+        Manner::Whole => "1.1",
+        // Without a length it ends with the connection (RFC 9112, 6.3), and not in chunks.
+        Manner::Stream => "1.0",
+    };
+    let request = format!(
+        "{method} {path} HTTP/{version}\r\nHost: {host}\r\nConnection: close\r\n{right}\
+         Content-Length: 0\r\n\r\n"
+    );
     stream.write_all(request.as_bytes())?;
     Ok(stream)
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::client::{self, Answer, Door};
+use super::client::{self, Answer, Door, Manner};
 use super::{Exit, output};
 use crate::args::Events;
 use crate::control::clock::rfc3339;
@@ -89,7 +89,7 @@ impl Reader<'_> {
             }
             std::thread::sleep(PAUSE);
         }
-        client::connect(door, "GET", path)
+        client::connect(Manner::Stream, door, "GET", path)
     }
 
     fn show(&mut self, line: &str) -> Result<(), Exit> {

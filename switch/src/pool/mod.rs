@@ -177,7 +177,16 @@ impl Pool {
 
     /// Chooses an endpoint that was not tried.
     pub fn pick(&self, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
-        let Some(place) = self.balance.pick(&self.candidates, choice) else {
+        self.chosen(self.balance.pick(&self.candidates, choice), choice)
+    }
+
+    /// Whom [`Pool::pick`] would choose; nothing is remembered of it.
+    pub fn foresee(&self, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
+        self.chosen(self.balance.foresee(&self.candidates, choice), choice)
+    }
+
+    fn chosen(&self, place: Option<usize>, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
+        let Some(place) = place else {
             let mut reserve = self.reserve.iter();
             let spare = reserve.find(|candidate| choice.is_open(candidate))?;
             return Some(&spare.endpoint);

@@ -8,6 +8,7 @@ use super::answer::{BackendAnswer, PoolAnswer};
 use crate::balance::{Choice, Tried};
 use crate::control::random::SplitMix;
 use crate::control::status::{BackendStatus, OverlayStatus, PoolStatus};
+use crate::endpoint::clock;
 use crate::pool::Pool;
 use crate::route::{Asked, affinity};
 
@@ -79,15 +80,17 @@ fn home(pool: &Pool, request: &Asked) -> Option<usize> {
 fn counts(pool: &Pool, hash: Option<u64>) -> Vec<u64> {
     let mut random = SplitMix::new(1);
     let tried = Tried::default();
+    let now = if pool.wants_time { clock::now() } else { 0 };
     let mut counts = vec![0; pool.members.len()];
     for cursor in 0..TRIES {
         let choice = Choice {
             cursor,
             entropy: random.next_u64(),
             hash,
+            now,
             tried: &tried,
         };
-        let Some(chosen) = pool.pick(&choice) else {
+        let Some(chosen) = pool.foresee(&choice) else {
             break;
         };
         let is_it = |member: &crate::pool::Member| member.endpoint.id == chosen.id;
