@@ -165,7 +165,12 @@ impl<S: Read + Write> Connection for S {}
 ///
 /// # Errors
 /// The exit code; the reason has been told.
-pub(super) fn connect(door: &Door, method: &str, path: &str) -> Result<Box<dyn Connection>, Exit> {
+pub(super) fn connect(
+    manner: Manner,
+    door: &Door,
+    method: &str,
+    path: &str,
+) -> Result<Box<dyn Connection>, Exit> {
     let mut failures = Vec::new();
     for address in &door.addresses {
         match send(manner, address, door.token.as_deref(), method, path) {

@@ -42,8 +42,7 @@ pub async fn serve(
         return client.reset();
     };
     drop(snapshot);
-    let Some((connection, entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await
-    else {
+    let Some((connection, entered)) = Box::pin(connect(&worker, &pool, &client, peer)).await else {
         return client.reset();
     };
     let limits = Limits {
