@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostics::Diagnostics;
 use crate::digest::Digest;
 use crate::source::{
-    Entry, ExpandError, MAX_POLICY_BYTES, Node, Pattern, Place, Table, Value, expand,
+    Entry, ExpandError, MAX_POLICY_BYTES, Node, Pattern, Place, SyntaxError, Table, Value, expand,
     matching_files, parse, read_text,
 };
 use crate::suggest::quoted;
@@ -60,6 +60,20 @@ pub(crate) fn load_text(text: &str, name: &Path, diagnostics: &mut Diagnostics) 
     })
 }
 
+/// Records errors of syntax.
+pub(crate) fn report_syntax(source: u32, errors: Vec<SyntaxError>, d: &mut Diagnostics) {
+    for error in errors {
+        let place = Place::new(source, error.span);
+        let found = d.error(place, "syntax", error.message);
+        if let Some(help) = error.help {
+            found.help(help);
+        }
+        if let Some(first) = error.first {
+            found.also(Place::new(source, first), "first defined here");
+        }
+    }
+}
+
 struct Loader<'d> {
     diagnostics: &'d mut Diagnostics,
     files: Vec<PathBuf>,
@@ -86,17 +100,8 @@ impl<'d> Loader<'d> {
         self.files.push(path.to_owned());
         self.digest.feed(text);
         let (mut root, errors) = parse(source, text);
-        for error in errors {
-            self.well_formed = false;
-            let place = Place::new(source, error.span);
-            let found = self.diagnostics.error(place, "syntax", error.message);
-            if let Some(help) = error.help {
-                found.help(help);
-            }
-            if let Some(first) = error.first {
-                found.also(Place::new(source, first), "first defined here");
-            }
-        }
+        self.well_formed &= errors.is_empty();
+        report_syntax(source, errors, self.diagnostics);
         self.expand_table(&mut root);
         root
     }

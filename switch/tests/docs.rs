@@ -55,6 +55,7 @@ fn every_file_that_the_pages_name_is_there() {
         "CHANGELOG.md",
         "docs/contact.md",
         "docs/discovery.md",
+        "docs/operate.md",
         "docs/selection.md",
         "docs/health.md",
     ];

@@ -8,7 +8,7 @@ use super::route::route;
 use super::{Decoded, scalar};
 use crate::diagnostics::Diagnostics;
 use crate::keys::{CONTACT, Key, LISTENER, POOL, ROOT, ROUTE, Section};
-use crate::policy::{AccessLog, Admin, LogField, LogTarget, Process};
+use crate::policy::{AccessLog, Admin, LogField, LogTarget, Process, Secret};
 use crate::source::{Entry, Node, Place, Table, Value};
 use crate::value::{Unfit, parse_bind, parse_name};
 
@@ -25,6 +25,7 @@ pub(crate) fn decode(root: &Table, d: &mut Diagnostics) -> Decoded {
         process: process(&reader.settings(d, "process"), d),
         admin: Admin {
             listen: admin.text(d, "listen", parse_bind),
+            token: token(&admin, d),
         },
         admin_place: admin
             .find("listen")
@@ -97,6 +98,24 @@ impl<'a> Defaults<'a> {
             contact: table("contact", &CONTACT),
         }
     }
+}
+
+/// No message may show any of it.
+fn token(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<Secret> {
+    let found = reader.find("token")?;
+    let Value::String(text) = &found.node.value else {
+        return scalar::wrong_type(d, found.key, &found.key.kind, found.node);
+    };
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible && (16..=1024).contains(&text.len()) {
+        return Some(Secret::new(text.as_str()));
+    }
+    let message = "`token` must be 16 to 1024 visible ASCII characters, without spaces";
+    d.error(found.node.place, "bad-value", message).help(
+        "`openssl rand -hex 32` makes a good one; keep it in a file and write token = \
+         \"${file:/etc/pointsman/admin.token}\"",
+    );
+    None
 }
 
 /// Patterns were read while loading; here only their type is looked at.

@@ -112,12 +112,23 @@ static PROCESS: Section = Section {
 static ADMIN: Section = Section {
     name: "admin",
     doc: "The admin interface.",
-    keys: &[Key::new(
-        "listen",
-        Kind::Text(Format::Bind),
-        "Where it listens. Without it the program uses a Unix socket in its run folder.",
-        "\"127.0.0.1:9900\"",
-    )],
+    keys: &[
+        Key::new(
+            "listen",
+            Kind::Text(Format::Bind),
+            "Where it listens. Without it the program uses a Unix socket in its run folder.",
+            "\"127.0.0.1:9900\"",
+        ),
+        Key::new(
+            "token",
+            Kind::Text(Format::Free),
+            "Who shows it (`Authorization: Bearer TOKEN`) may change something over TCP: 16 to 1024 \
+             visible ASCII characters, best in a file that only the program may read. Without it, \
+             changes are accepted over a Unix socket or a loopback address, and refused over any \
+             other; with it, a loopback address asks for it as well.",
+            "\"a-long-text-that-nobody-can-guess\"",
+        ),
+    ],
 };
 
 static ACCESS_LOG: Section = Section {

@@ -6,6 +6,7 @@ use crate::decode::decode;
 use crate::diagnostics::Diagnostics;
 use crate::digest;
 use crate::load::{Loaded, load_path, load_text};
+use crate::outline::outline;
 use crate::report::Report;
 use crate::source::{Node, Place, Table, Value};
 
@@ -57,7 +58,19 @@ fn build(loaded: Option<Loaded>, mut diagnostics: Diagnostics) -> Result<Policy,
         .into_iter()
         .map(|placed| placed.item)
         .collect();
+    let routes: Vec<_> = decoded
+        .routes
+        .into_iter()
+        .map(|placed| placed.item)
+        .collect();
+    let pools: Vec<_> = decoded
+        .pools
+        .into_iter()
+        .map(|placed| placed.item)
+        .collect();
+    let things = (&*routes, &*pools, &*contacts);
     Ok(Policy {
+        outline: outline(&loaded.root, things, &diagnostics.sources),
         process: decoded.process,
         admin: decoded.admin,
         access_log: decoded.access_log,
@@ -66,16 +79,8 @@ fn build(loaded: Option<Loaded>, mut diagnostics: Diagnostics) -> Result<Policy,
             .into_iter()
             .map(|placed| placed.item)
             .collect(),
-        routes: decoded
-            .routes
-            .into_iter()
-            .map(|placed| placed.item)
-            .collect(),
-        pools: decoded
-            .pools
-            .into_iter()
-            .map(|placed| placed.item)
-            .collect(),
+        routes,
+        pools,
         shared_digest: digest::shared(&loaded.root, &contacts),
         contacts,
         sources: loaded.files,

@@ -63,7 +63,7 @@ pub enum Checksum {
     Rfc9568,
 }
 
-/// What the switches authenticate each other with. Not shown by `Debug`.
+/// What switches authenticate each other with, or an operator shows. Not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

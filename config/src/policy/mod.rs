@@ -39,6 +39,7 @@ pub use route_limit::{LimitBy, RouteLimit};
 pub use split::Split;
 pub use sticky::{SameSite, Sticky, StickyKey};
 
+use crate::outline::Outline;
 use crate::report::Report;
 
 /// A whole policy that has passed every check.
@@ -69,6 +70,8 @@ pub struct Policy {
     /// `[access_log]` and, of contacts, all but addresses, group and kind of announcement. The order
     /// of keys, routes and contacts makes no difference. It tells differences, and proves nothing.
     pub shared_digest: String,
+    /// What it says, thing by thing.
+    pub outline: Outline,
     /// Warnings: the policy stands, but something in it is probably not meant.
     pub warnings: Report,
 }
@@ -91,4 +94,7 @@ pub struct Process {
 pub struct Admin {
     /// `None` where no `[admin]` is written: the program then chooses a Unix socket.
     pub listen: Option<BindAddr>,
+    /// Whoever shows it may change something over TCP; `None`: over a loopback address everybody
+    /// may, over another one nobody.
+    pub token: Option<Secret>,
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(crate) use expand::{ExpandError, expand};
 pub(crate) use include::{Pattern, matching_files};
 pub(crate) use read::{MAX_POLICY_BYTES, read_text};
-pub(crate) use syntax::{parse, parse_literal};
+pub(crate) use syntax::{SyntaxError, parse, parse_literal};
 pub(crate) use tree::{Entry, Node, Table, Value};
 
 /// A stretch of a source.

@@ -1,14 +1,21 @@
 //! The composition root: the one place that knows both planes. One file per command.
 
 mod activation;
+mod backend;
 mod check;
 mod client;
 mod contact;
 pub mod daemon;
+mod events;
+mod explain;
+mod format;
 mod guard;
+mod init;
 mod logging;
 pub mod output;
+mod pages;
 pub(crate) mod panics;
+mod plan;
 mod plane;
 mod reload;
 pub(crate) mod run;
@@ -63,10 +70,18 @@ pub fn main(args: Args) -> Exit {
             crate::demo::run(demo)
         }
         Command::Check(check) => check::run(check),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::Explain(explain) => explain::run(&explain),
         Command::Reload(reload) => reload::run(reload),
         Command::Status(status) => status::run(status),
+        Command::Backend(backend) => backend::run(backend.action),
+        Command::Events(events) => events::run(&events),
         Command::Contact(contact) => contact::run(contact.action),
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
+        Command::Fmt(fmt) => format::run(&fmt),
+        Command::Init(init) => init::run(&init),
+        Command::Completions(completions) => pages::completions(&completions),
+        Command::Man(man) => pages::man(&man),
         Command::Schema => output::print(&pointsman_config::schema::json()),
         Command::Reference => output::print(&pointsman_config::reference::markdown()),
         Command::Guard => guard::run(),

@@ -7,18 +7,23 @@ use super::Exit;
 
 /// Writes data. A reader that went away is no failure.
 pub fn print(text: &str) -> Exit {
-    let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') {
-            Ok(())
-        } else {
-            out.write_all(b"\n")
-        }
-    });
-    match written.and_then(|()| out.flush()) {
+    match try_print(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
         _ => Exit::Ok,
     }
+}
+
+/// Writes data.
+///
+/// # Errors
+/// It could not be written, or the reader went away.
+pub fn try_print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 /// Writes a message.

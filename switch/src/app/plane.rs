@@ -8,6 +8,7 @@ use pointsman_config::policy::{BindAddr, TlsFiles};
 
 use crate::control::Listeners;
 use crate::data::{self, Census, Drain, Plane};
+use crate::endpoint::EndpointId;
 use crate::pulse::Pulses;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
@@ -90,6 +91,10 @@ impl Listeners for Slot {
 
     fn connections_at(&self, addresses: &[IpAddr]) -> usize {
         self.census.connections_at(addresses)
+    }
+
+    fn cut(&self, endpoints: &[EndpointId]) {
+        self.with(|plane| plane.cut(endpoints));
     }
 
     fn pulses(&self) -> Arc<Pulses> {

@@ -20,7 +20,7 @@ pub(super) fn run(reload: Reload) -> Exit {
             output::error("nothing was changed, the policy before stays in force");
             Exit::Invalid
         }
-        403 => {
+        401 | 403 | 429 => {
             output::error(&answer.body);
             Exit::Refused
         }

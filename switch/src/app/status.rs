@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Exit, client, contact, output};
 use crate::args;
-use crate::control::status::{BackendStatus, RouteStatus, SourceStatus, Status};
+use crate::control::status::{BackendStatus, OverlayStatus, RouteStatus, SourceStatus, Status};
 
 pub(super) fn run(args: args::Status) -> Exit {
     let body = match ask(&args.target) {
@@ -75,6 +75,12 @@ fn render(status: &Status, color: bool) -> String {
     for source in &status.sources {
         let _ = source_line(&mut text, source);
     }
+    pools(&mut text, status, color);
+    text
+}
+
+/// The pools and their backends, and what was laid over them by hand.
+pub(super) fn pools(text: &mut String, status: &Status, color: bool) {
     for pool in &status.pools {
         let panic = pool.panic.as_ref();
         let panic = panic.map_or(String::new(), |word| format!("  PANIC: {word}"));
@@ -85,10 +91,38 @@ fn render(status: &Status, color: bool) -> String {
             .map(|backend| backend.name.chars().count())
             .max();
         for backend in &pool.backends {
-            let _ = line(&mut text, backend, width.unwrap_or(0), color);
+            let _ = line(text, backend, width.unwrap_or(0), color);
         }
     }
-    text
+    if !status.overlay.is_empty() {
+        text.push_str("\nby hand\n");
+    }
+    for entry in &status.overlay {
+        let _ = by_hand(text, entry);
+    }
+}
+
+fn by_hand(text: &mut String, entry: &OverlayStatus) -> std::fmt::Result {
+    let weight = entry.weight.map(|weight| format!(" {weight}"));
+    write!(
+        text,
+        "  {}/{}  {}{}  since {}",
+        entry.pool,
+        entry.backend,
+        entry.order,
+        weight.unwrap_or_default(),
+        entry.since
+    )?;
+    if let Some(until) = &entry.until {
+        write!(text, "  until {until}")?;
+    }
+    if !entry.why.is_empty() {
+        write!(text, "  ({})", entry.why)?;
+    }
+    match entry.applies {
+        true => writeln!(text, "  {} under way", entry.in_flight),
+        false => writeln!(text, "  there is no such backend now"),
+    }
 }
 
 fn source_line(text: &mut String, source: &SourceStatus) -> std::fmt::Result {

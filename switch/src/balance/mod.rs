@@ -138,6 +138,11 @@ impl Tried {
 pub trait Balance: std::fmt::Debug + Send + Sync {
     /// The place of the chosen candidate, or `None` when all of them were tried or have no room.
     fn pick(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize>;
+
+    /// What [`Balance::pick`] would say; nothing is remembered of it.
+    fn foresee(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize> {
+        self.pick(candidates, choice)
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use pointsman_config::policy::{Backend, BackendAddr, Discover, Policy, Pool};
 
 use crate::control::discovery::known::Resolved;
-use crate::endpoint::{Address, Endpoint, EndpointId, Health, clock};
+use crate::endpoint::{Address, Duty, Endpoint, EndpointId, Health, clock};
 use crate::pool::Member;
 
 /// One endpoint and what the control plane knows of it.
@@ -174,6 +174,8 @@ impl EndpointTable {
             refuses: entry.refuses,
             share: endpoint.share(),
             endpoint,
+            // The operator's overlay goes over all members at once.
+            duty: Duty::Active,
         }
     }
 }

@@ -9,7 +9,12 @@ pub mod clock;
 pub mod contact;
 pub mod discovery;
 pub mod endpoints;
+pub mod explain;
 pub mod health;
+pub mod inside;
+pub mod journal;
+pub mod orders;
+pub mod overlay;
 pub mod random;
 pub mod readiness;
 pub mod reconcile;
@@ -33,6 +38,7 @@ use pointsman_config::policy::{BindAddr, TlsFiles};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
+use crate::endpoint::EndpointId;
 use crate::event::Event;
 use crate::pulse::Pulses;
 use crate::shared::InCommon;
@@ -87,6 +93,9 @@ pub trait Listeners: Send + Sync + 'static {
     /// connection counts until its last bytes are acknowledged. Tens of milliseconds where there
     /// are 100 000: not for a thread that must not wait.
     fn connections_at(&self, addresses: &[IpAddr]) -> usize;
+
+    /// Closes the open TCP connections and tunnels to these backends.
+    fn cut(&self, endpoints: &[EndpointId]);
 
     /// Whether the workers turn; without workers nothing is delayed.
     fn pulses(&self) -> Arc<Pulses>;
@@ -239,6 +248,10 @@ fn spawn_all<L: Listeners>(
     let orders = contact.as_ref().map(|contact| contact.desk.clone());
     let sources = state.sources();
     let hub = state.hub().clone();
+    let (first, journal) = (state.policy().clone(), state.journal().clone());
+    if let Some(contact) = &contact {
+        tokio::spawn(journal::pass_on(contact.board.clone(), journal.clone()));
+    }
     let (reconciler, desk) = Reconciler::new(
         state,
         listeners,
@@ -253,8 +266,19 @@ fn spawn_all<L: Listeners>(
     } else {
         None
     };
-    let worker = reload::Worker::new::<L>(source, common, desk.clone(), hub.clone(), watcher);
+    let told = journal.clone();
+    let worker = reload::Worker::new::<L>(source, common, desk.clone(), hub.clone(), watcher, told);
     tokio::spawn(worker.run(requests));
-    let site = admin::Site::new(desk, reloads, hub, readiness, extra, upgrades, orders);
+    let site = admin::Site::new(admin::Parts {
+        desk,
+        reloads,
+        hub,
+        readiness,
+        extra,
+        upgrades,
+        contact: orders,
+        first,
+        journal,
+    });
     admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases)))
 }

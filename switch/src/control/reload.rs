@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Listeners;
+use super::journal::{Happening, Journal};
 use super::reconcile::Desk;
 use super::source::{Loaded, Refused, Source};
 use super::watch::Watcher;
@@ -113,6 +114,7 @@ pub struct Worker {
     desk: Desk,
     hub: Arc<Hub>,
     watcher: Option<Watcher>,
+    journal: Journal,
 }
 
 impl Worker {
@@ -123,6 +125,7 @@ impl Worker {
         desk: Desk,
         hub: Arc<Hub>,
         watcher: Option<Watcher>,
+        journal: Journal,
     ) -> Self {
         Self {
             source,
@@ -131,6 +134,7 @@ impl Worker {
             desk,
             hub,
             watcher,
+            journal,
         }
     }
 
@@ -168,6 +172,8 @@ impl Worker {
             Err(refused) => {
                 let why = refused.render(false);
                 tracing::error!("nothing was changed, the policy before stays:\n{why}");
+                let event = Happening::warning("reload-refused", why);
+                self.journal.note(event.about("cause", cause));
             }
         }
         outcome

@@ -11,12 +11,14 @@ use super::discovery::Found;
 use super::discovery::known::{Known as KnownSource, LookupError, Resolved};
 use super::endpoints::{EndpointTable, Entry};
 use super::health::checker::Spec;
+use super::journal::Journal;
+use super::overlay::{Overlay, OverlayEntry};
 use super::random::SplitMix;
 use super::source::Loaded;
 use super::standing::Standing;
 use super::upgrade::{Known, KnownEndpoint};
 use super::watch::Sources;
-use crate::endpoint::{Endpoint, EndpointId, Health, clock};
+use crate::endpoint::{Duty, Endpoint, EndpointId, Health, clock};
 use crate::metrics::Hub;
 use crate::pool::Member;
 use crate::snapshot::{Frame, ListenerSettings, Publisher, Snapshot, SnapshotSource};
@@ -34,6 +36,10 @@ pub struct State {
     in_force_since: SystemTime,
     /// Where backends are looked for.
     wanted: BTreeSet<Discover>,
+    overlay: Overlay,
+    journal: Journal,
+    /// Endpoints that were disabled by the last snapshots and whose connections are still open.
+    to_cut: Vec<EndpointId>,
 }
 
 impl State {
@@ -61,6 +67,9 @@ impl State {
             publisher,
             hub,
             in_force_since,
+            overlay: Overlay::default(),
+            journal: Journal::default(),
+            to_cut: Vec::new(),
         }
     }
 
@@ -78,6 +87,8 @@ impl State {
                 self.learn(Found { source, backends });
             }
         }
+        self.journal.inherit(known.events);
+        self.overlay.adopt(known.overlay, SystemTime::now());
         // The endpoints of those addresses are made here.
         self.publish();
         let endpoints = self.endpoints();
@@ -109,7 +120,47 @@ impl State {
             lists: self.resolved.lists(),
             ejections: self.export_ejections(),
             slow_starts: self.export_slow_starts(),
+            overlay: self.export_overlay(),
+            events: self.journal.export(),
         }
+    }
+
+    /// What has happened.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What the operator has laid over the policy.
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// The same, to be changed; it comes into force with [`State::publish`].
+    pub fn overlay_mut(&mut self) -> &mut Overlay {
+        &mut self.overlay
+    }
+
+    /// The operator's overlay for another switch or process, with what was taken back lately.
+    pub fn export_overlay(&self) -> Vec<OverlayEntry> {
+        self.overlay.export(true, SystemTime::now())
+    }
+
+    /// Takes over what another switch has exported, wherever it is later than what is known here.
+    /// Gives back what was new: if anything, it comes into force with [`State::publish`].
+    pub fn adopt_overlay(&mut self, entries: Vec<OverlayEntry>) -> Vec<OverlayEntry> {
+        self.overlay.adopt(entries, SystemTime::now())
+    }
+
+    /// The members of all pools as they would be under another overlay, in the order of the policy.
+    pub fn members_under(&mut self, overlay: &Overlay) -> Vec<Vec<Member>> {
+        let mut members = self.table.members(&self.loaded.policy, &self.resolved);
+        overlay.lay_over(&mut members, SystemTime::now());
+        members
+    }
+
+    /// Endpoints that were disabled since the last time and whose connections are to be closed.
+    pub fn take_to_cut(&mut self) -> Vec<EndpointId> {
+        std::mem::take(&mut self.to_cut)
     }
 
     fn endpoints(&self) -> Vec<Arc<Endpoint>> {
@@ -308,6 +359,8 @@ impl State {
         self.table.retain(&members);
         self.standing
             .settle(&policy.pools, &mut members, Instant::now());
+        self.overlay.lay_over(&mut members, SystemTime::now());
+        self.note_duties(&members);
         tell_hub(&self.hub, &members);
         let before = self.publisher.current();
         let frame = previous.as_ref().unwrap_or(&self.frame);
@@ -347,6 +400,17 @@ fn tell_panics(hub: &Hub, before: &Snapshot, next: &Snapshot) {
             (false, true) => tracing::warn!(pool = %name, "panic: too few backends are healthy"),
             (true, false) => tracing::info!(pool = %name, "panic is over"),
             _ => {}
+        }
+    }
+}
+
+impl State {
+    fn note_duties(&mut self, members: &[Vec<Member>]) {
+        for Member { endpoint, duty, .. } in members.iter().flatten() {
+            if *duty == Duty::Disabled && endpoint.duty() != Duty::Disabled {
+                self.to_cut.push(endpoint.id);
+            }
+            endpoint.set_duty(*duty);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What `GET /status` and `pointsman status` tell.
 
+use std::time::SystemTime;
+
 use pointsman_config::policy::{self, BackendAddr, BindAddr, Discover, Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +9,11 @@ use super::Listeners;
 use super::clock::rfc3339;
 use super::contact::status::{Board, ContactsStatus};
 use super::endpoints::LastCheck;
+use super::overlay::OverlayEntry;
 use super::readiness::Readiness;
 use super::source::Source;
 use super::state::State;
-use crate::endpoint::{Address, Endpoint, Health, State as EndpointState, WHOLE, clock};
+use crate::endpoint::{Duty, Endpoint, Health, State as EndpointState, WHOLE, clock};
 use crate::metrics::Totals;
 use crate::pool::Member;
 use crate::route::Split;
@@ -40,6 +43,9 @@ pub struct Status {
     /// Where backends are looked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceStatus>,
+    /// What the operator has laid over the policy.
+    #[serde(default)]
+    pub overlay: Vec<OverlayStatus>,
     /// The contact addresses, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ContactsStatus>,
@@ -123,8 +129,12 @@ pub struct BackendStatus {
     pub name: String,
     /// Where it listens; `None` while its name has no address.
     pub address: Option<String>,
-    /// `starting`, `up`, `down`, `unresolved`, `ejected` or `slow-start`.
+    /// `starting`, `up`, `down`, `unresolved`, `ejected` or `slow-start`; `draining` or `disabled`
+    /// where the operator has taken it out.
     pub state: String,
+    /// The same, whatever the operator has done.
+    #[serde(default)]
+    pub health: String,
     /// Since when.
     pub since: Option<String>,
     /// 0 to 1000.
@@ -173,6 +183,30 @@ pub struct EjectionStatus {
     pub times: u32,
 }
 
+/// Something that the operator has laid over the policy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OverlayStatus {
+    /// The pool's name.
+    pub pool: String,
+    /// The backend's name.
+    pub backend: String,
+    /// `drain`, `disable` or `weight`.
+    pub order: String,
+    /// With `weight`: the weight in place of the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// The operator's reason; may be empty.
+    pub why: String,
+    /// Since when.
+    pub since: String,
+    /// When it ends by itself.
+    pub until: Option<String>,
+    /// Requests and TCP connections that are under way there.
+    pub in_flight: u32,
+    /// Whether there is such a backend now.
+    pub applies: bool,
+}
+
 /// A check.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckStatus {
@@ -215,6 +249,7 @@ pub fn of<L: Listeners>(
         routes: route_statuses(&snapshot, &totals),
         pools: pool_statuses(state, &snapshot),
         sources: source_statuses(state),
+        overlay: overlay_statuses(state, &snapshot),
         contact: board.map(|board| ContactsStatus::clone(&board.read())),
     }
 }
@@ -286,7 +321,7 @@ fn shares(split: &Split, snapshot: &Snapshot) -> Vec<ShareStatus> {
     shares.collect()
 }
 
-fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
+pub(super) fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
     let pools = state.policy().pools.iter().zip(&snapshot.pools);
     let status = pools.map(|(policy, pool)| PoolStatus {
         name: pool.name.clone(),
@@ -301,19 +336,40 @@ fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatus> {
     status.collect()
 }
 
+pub(super) fn overlay_statuses(state: &State, snapshot: &Snapshot) -> Vec<OverlayStatus> {
+    let entries = state.overlay().export(false, SystemTime::now());
+    let status = |entry: OverlayEntry| {
+        let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
+        let own = members.filter(|member| entry.is_about(&member.endpoint));
+        let loads: Vec<u32> = own.map(|member| member.endpoint.in_flight()).collect();
+        OverlayStatus {
+            since: rfc3339(entry.since()),
+            until: entry.end().map(rfc3339),
+            in_flight: loads.iter().sum(),
+            applies: !loads.is_empty(),
+            pool: entry.pool,
+            backend: entry.backend,
+            order: entry.order,
+            weight: entry.weight,
+            why: entry.why,
+        }
+    };
+    entries.into_iter().map(status).collect()
+}
+
 fn backend_status(state: &State, policy: &policy::Pool, member: &Member) -> BackendStatus {
     let endpoint = &member.endpoint;
     let entry = state.entry(endpoint.id);
     let unresolved = member.health == Health::Unresolved;
-    let address = match &endpoint.address {
-        Address::Tcp(socket) => socket.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-    };
     let last = entry.and_then(|entry| entry.last.as_ref());
     BackendStatus {
         name: endpoint.name.clone(),
-        address: (!unresolved).then_some(address),
-        state: member.state().word().to_owned(),
+        address: (!unresolved).then(|| endpoint.address.to_string()),
+        state: match member.duty {
+            Duty::Active => member.state().word().to_owned(),
+            duty => duty.word().to_owned(),
+        },
+        health: member.state().word().to_owned(),
         since: entry.map(|entry| rfc3339(entry.since)),
         weight: member.weight,
         utilization: endpoint.load.utilization(clock::now()),

@@ -10,8 +10,10 @@ use tokio::sync::oneshot;
 
 use super::discovery::known::KnownList;
 use super::endpoints::LastCheck;
+use super::journal::Happening;
+use super::overlay::OverlayEntry;
 use super::standing::{KnownEjection, KnownSlowStart};
-use crate::endpoint::{Address, Endpoint, Health};
+use crate::endpoint::{Endpoint, Health};
 
 /// What a process has found out. Another version may leave out or add fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,10 @@ pub struct Known {
     pub ejections: Vec<KnownEjection>,
     /// Endpoints in their slow start.
     pub slow_starts: Vec<KnownSlowStart>,
+    /// What the operator has laid over the policy.
+    pub overlay: Vec<OverlayEntry>,
+    /// What has happened.
+    pub events: Vec<Happening>,
 }
 
 /// What is known of an endpoint.
@@ -62,7 +68,7 @@ impl KnownEndpoint {
         matches!(health, Health::Up | Health::Down).then(|| Self {
             pool: endpoint.pool.clone(),
             name: endpoint.name.clone(),
-            address: address_word(&endpoint.address),
+            address: endpoint.address.to_string(),
             health: health.word().to_owned(),
             since,
             last: last.map(|last| KnownCheck {
@@ -77,7 +83,7 @@ impl KnownEndpoint {
     pub fn is_of(&self, endpoint: &Endpoint) -> bool {
         self.pool == endpoint.pool
             && self.name == endpoint.name
-            && self.address == address_word(&endpoint.address)
+            && self.address == endpoint.address.to_string()
     }
 
     /// The health, unless it is a word that this version does not know.
@@ -96,14 +102,6 @@ impl From<KnownCheck> for LastCheck {
             took: known.took,
             error: known.error,
         }
-    }
-}
-
-/// `HOST:PORT` or `unix:PATH`.
-pub(super) fn address_word(address: &Address) -> String {
-    match address {
-        Address::Tcp(socket) => socket.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 

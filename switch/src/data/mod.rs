@@ -7,6 +7,7 @@ mod census;
 mod guard;
 pub mod l4;
 pub mod l7;
+mod lines;
 pub mod listener;
 mod place;
 pub mod proxy_protocol;
@@ -33,6 +34,7 @@ pub use self::sockets::Prepared;
 use self::sockets::{Order, Sockets};
 use self::worker::{Command, Connections, Parts};
 use crate::access_log::AccessLog;
+use crate::endpoint::EndpointId;
 use crate::event;
 use crate::metrics::Hub;
 use crate::pulse::Pulses;
@@ -212,6 +214,14 @@ impl Plane {
     pub fn ask_to_leave(&self, grace: Duration) {
         for worker in 0..self.workers.len() {
             self.tell((worker, Command::AskToLeave { grace }));
+        }
+    }
+
+    /// Closes the open TCP connections and tunnels to these backends.
+    pub fn cut(&self, endpoints: &[EndpointId]) {
+        let endpoints: Arc<[EndpointId]> = endpoints.into();
+        for worker in 0..self.workers.len() {
+            self.tell((worker, Command::Cut(endpoints.clone())));
         }
     }
 

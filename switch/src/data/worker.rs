@@ -16,11 +16,12 @@ use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 
 use super::accept;
+use super::lines::Lines;
 use super::timer::Timer;
 use super::upstream::Pools;
 use crate::access_log::LogWriter;
 use crate::balance::Tried;
-use crate::endpoint::{InFlight, clock};
+use crate::endpoint::{EndpointId, InFlight, clock};
 use crate::event;
 use crate::metrics::Shard;
 use crate::pool::Pool;
@@ -62,6 +63,8 @@ pub enum Command {
         /// For connections that wait for a request; see [`Worker::idle_limit`].
         grace: Duration,
     },
+    /// Close the open TCP connections and tunnels to these backends.
+    Cut(Arc<[EndpointId]>),
     /// Stop accepting, tell clients to leave, end when the last one left.
     Drain {
         /// For connections that wait for a request; see [`Worker::idle_limit`].
@@ -78,6 +81,8 @@ pub struct Worker {
     pub timer: Rc<Timer>,
     /// Unused connections to backends.
     pub upstreams: Pools,
+    /// Open TCP connections and tunnels.
+    pub lines: Rc<Lines>,
     /// The counters.
     pub shard: Shard,
     /// To the control plane.
@@ -249,6 +254,7 @@ impl Worker {
             snapshots: SnapshotReader::new(parts.source),
             timer: Timer::new(),
             upstreams: Pools::default(),
+            lines: Rc::default(),
             shard: parts.shard,
             events: parts.events,
             log: parts.log,
@@ -413,6 +419,7 @@ async fn obey(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>
             #[cfg(test)]
             Command::Hang(time) => std::thread::sleep(time),
             Command::Close { key } => accepting.retain(|(open, _)| *open != key),
+            Command::Cut(endpoints) => worker.lines.cut(&endpoints),
             Command::AskToLeave { grace } => worker.ask_to_leave(worker.asked() + 1, grace),
             Command::Drain { grace } => {
                 accepting.clear();

@@ -40,6 +40,16 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// As in the policy: `HOST:PORT` or `unix:PATH`.
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(socket) => socket.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Health as selection sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -74,6 +84,33 @@ impl Health {
     }
 }
 
+/// What the operator has a backend do, whatever its health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Duty {
+    /// It takes requests.
+    #[default]
+    Active = 0,
+    /// It takes no new ones, and finishes what it has.
+    Draining = 1,
+    /// It takes no new ones; its TCP connections and tunnels are closed.
+    Disabled = 2,
+}
+
+impl Duty {
+    /// Every one.
+    pub const ALL: [Duty; 3] = [Duty::Active, Duty::Draining, Duty::Disabled];
+
+    /// The word in metrics and status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Duty::Active => "active",
+            Duty::Draining => "draining",
+            Duty::Disabled => "disabled",
+        }
+    }
+}
+
 /// One server of a pool.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -88,6 +125,7 @@ pub struct Endpoint {
     /// Writer: the reconciler.
     health: AtomicU8,
     /// Writer: the reconciler.
+    duty: AtomicU8,
     ejected: AtomicBool,
     /// Per mille of its weight. Writer: the reconciler.
     share: AtomicU16,
@@ -114,6 +152,7 @@ impl Endpoint {
             name,
             address,
             health: AtomicU8::new(Health::Starting as u8),
+            duty: AtomicU8::new(Duty::Active as u8),
             ejected: AtomicBool::new(false),
             share: AtomicU16::new(WHOLE),
             errors: Errors::default(),
@@ -158,6 +197,16 @@ impl Endpoint {
     /// Its whole state now.
     pub fn state(&self) -> State {
         State::of(self.health(), self.is_ejected(), self.share() < WHOLE)
+    }
+
+    /// What the operator has it do now; selection uses what the snapshot says instead.
+    pub fn duty(&self) -> Duty {
+        Duty::ALL[usize::from(self.duty.load(Ordering::Relaxed)) % Duty::ALL.len()]
+    }
+
+    /// For the reconciler alone.
+    pub fn set_duty(&self, duty: Duty) {
+        self.duty.store(duty as u8, Ordering::Relaxed);
     }
 
     /// Requests and TCP connections under way.

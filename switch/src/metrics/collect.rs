@@ -16,7 +16,7 @@ use super::names::NONE;
 use super::process;
 use super::sums::{BackendSum, Sums};
 use super::table::{Family, Kind};
-use crate::endpoint::State as EndpointState;
+use crate::endpoint::{Duty, State as EndpointState};
 use crate::error::Reason;
 
 /// The one collector: all families of the table.
@@ -257,12 +257,20 @@ fn backend_counted(page: &mut Page, backend: &BackendSum) {
 fn backend_state(page: &mut Page, backend: &BackendSum) {
     let (pool, name) = (backend.pool.as_str(), backend.name.as_str());
     let state = backend.state();
+    let on_duty = backend.duty == Duty::Active;
     page.put(Family::BackendUp, &[pool, name], one_if(state.serves()));
     for one in EndpointState::ALL {
         page.put(
             Family::BackendState,
             &[pool, name, one.word()],
-            one_if(state == one),
+            one_if(on_duty && state == one),
+        );
+    }
+    for duty in [Duty::Draining, Duty::Disabled] {
+        page.put(
+            Family::BackendState,
+            &[pool, name, duty.word()],
+            one_if(backend.duty == duty),
         );
     }
     page.put(

@@ -8,7 +8,7 @@ use super::hub::{Checks, State};
 use super::names::Known;
 use super::series::{RequestKey, Shelf};
 use super::shard::Shelves;
-use crate::endpoint::{EndpointId, State as EndpointState, WHOLE, clock};
+use crate::endpoint::{Duty, EndpointId, State as EndpointState, WHOLE, clock};
 
 /// What was counted so far.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) struct BackendSum {
     pub(super) utilization: Option<f32>,
     /// How many of its endpoints are in each state.
     pub(super) states: [u64; EndpointState::ALL.len()],
+    /// What the operator has it do; active when one of its endpoints is.
+    pub(super) duty: Duty,
     pub(super) counted: BackendBlock,
     /// `None` when the control plane told nothing.
     pub(super) checks: Option<Checks>,
@@ -111,6 +113,10 @@ impl State {
                 sum.utilization = reported;
             }
             sum.states[endpoint.state() as usize] += 1;
+            sum.duty = match sum.duty {
+                Duty::Active => Duty::Active,
+                _ => endpoint.duty(),
+            };
             if let Some(block) = counted.get(&endpoint.id) {
                 sum.counted.merge(block);
             }
@@ -134,6 +140,7 @@ impl BackendSum {
             limit: None,
             utilization: None,
             states: Default::default(),
+            duty: Duty::Disabled,
             counted: BackendBlock::default(),
             checks: None,
         }

@@ -81,7 +81,7 @@ metrics! {
     BackendUp "pointsman_backend_up" Gauge ["pool" "backend"]
         "1 when the backend is up, 0 otherwise.";
     BackendState "pointsman_backend_state" Gauge ["pool" "backend" "state"]
-        "1 for the state that the backend is in, 0 for the others.";
+        "1 for the state that the backend is in, 0 for the others; draining and disabled are the operator's doing, whatever its health.";
     BackendInFlight "pointsman_backend_in_flight" Gauge ["pool" "backend"]
         "Requests and TCP connections under way at the backend.";
     BackendWeight "pointsman_backend_weight" Gauge ["pool" "backend"]

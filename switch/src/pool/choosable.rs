@@ -4,11 +4,14 @@ use pointsman_config::policy::Panic;
 
 use super::Member;
 use super::groups::{self, Chosen};
-use crate::endpoint::{Health, State};
+use crate::endpoint::{Duty, Health, State};
 
 /// Who is chosen: the members that are up, or the unchecked ones when none is, by groups of
 /// priority; in panic, what the policy wants then. And whether it is in panic.
 pub(super) fn choose(members: &[Member], panic: Panic, spill: f64) -> (Chosen, bool) {
+    // One that was taken out by hand counts as not there: whoever is left takes its place.
+    let on_duty = members.iter().filter(|member| member.duty == Duty::Active);
+    let members = &on_duty.cloned().collect::<Vec<_>>()[..];
     let in_panic = is_panic(members, panic);
     let chosen = match (in_panic, panic.spread) {
         (false, _) => groups::choose(members, &ordinary(members), spill),

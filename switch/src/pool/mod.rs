@@ -15,7 +15,7 @@ use pointsman_config::policy::{self, HashBy};
 
 use self::groups::Chosen;
 use crate::balance::{self, Balance, Candidate, Choice, Tried};
-use crate::endpoint::{Endpoint, Health, InFlight, Most, Queue, State, WHOLE, clock};
+use crate::endpoint::{Duty, Endpoint, Health, InFlight, Most, Queue, State, WHOLE, clock};
 
 pub use self::budget::Budget;
 pub use self::delays::Delays;
@@ -40,6 +40,8 @@ pub struct Member {
     pub refuses: bool,
     /// The part of its weight that it takes, in per mille.
     pub share: u16,
+    /// What the operator had it do then.
+    pub duty: Duty,
 }
 
 impl Member {
@@ -56,14 +58,20 @@ impl Member {
     /// Whether it says the same as another one.
     pub fn is_same(&self, other: &Self) -> bool {
         let own = (self.weight, self.priority, self.capacity, self.share);
-        let state = (self.health, self.ejected, self.refuses);
+        let state = (self.health, self.ejected, self.refuses, self.duty);
         Arc::ptr_eq(&self.endpoint, &other.endpoint)
             && own == (other.weight, other.priority, other.capacity, other.share)
-            && state == (other.health, other.ejected, other.refuses)
+            && state == (other.health, other.ejected, other.refuses, other.duty)
     }
 }
 
 impl Member {
+    /// Whether it may get a new request, as far as can be known before one is sent.
+    pub fn is_usable(&self) -> bool {
+        let may_answer = self.state().serves() || self.state() == State::Starting;
+        self.duty == Duty::Active && self.weight > 0 && may_answer
+    }
+
     /// The weight that it is chosen by, in a pool of this mean capacity: a member that has reported
     /// none counts as an average one, and no report counts more than tenfold.
     fn effective_weight(&self, mean: Option<f64>) -> f64 {
@@ -206,7 +214,16 @@ impl Pool {
 
     /// Chooses an endpoint that was not tried.
     pub fn pick(&self, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
-        let Some(place) = self.balance.pick(&self.candidates, choice) else {
+        self.chosen(self.balance.pick(&self.candidates, choice), choice)
+    }
+
+    /// Whom [`Pool::pick`] would choose; nothing is remembered of it.
+    pub fn foresee(&self, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
+        self.chosen(self.balance.foresee(&self.candidates, choice), choice)
+    }
+
+    fn chosen(&self, place: Option<usize>, choice: &Choice<'_>) -> Option<&Arc<Endpoint>> {
+        let Some(place) = place else {
             let mut reserve = self.reserve.iter();
             let spare = reserve.find(|candidate| choice.is_open(candidate))?;
             return Some(&spare.endpoint);
@@ -254,6 +271,11 @@ pub fn is_failure(status: u16) -> bool {
 mod tests {
     use super::*;
 
+    const PANIC: policy::Panic = policy::Panic {
+        spread: true,
+        below: 0.0,
+    };
+
     fn pool(balance: policy::Balance, members: &[(Health, u32)]) -> Pool {
         let spec = policy::Pool {
             name: "app".into(),
@@ -267,10 +289,7 @@ mod tests {
             limit: None,
             eject: None,
             slow_start: None,
-            panic: policy::Panic {
-                spread: true,
-                below: 0.0,
-            },
+            panic: PANIC,
             timeouts: policy::PoolTimeouts {
                 connect: Duration::from_secs(1),
                 idle: Duration::from_secs(60),
@@ -324,6 +343,25 @@ mod tests {
     #[test]
     fn unchecked_members_do_not_stand_in_for_one_that_was_taken_out_by_hand() {
         assert!(candidates_of(&[(Health::Up, 0), (Health::Starting, 1)]).is_empty());
+    }
+
+    #[test]
+    fn a_member_that_was_taken_out_by_hand_is_not_chosen_and_keeps_nobody_out() {
+        let mut members = pool(
+            policy::Balance::RoundRobin,
+            &[(Health::Up, 1), (Health::Up, 1), (Health::Starting, 1)],
+        )
+        .members;
+        let ids = |members: &[Member]| -> Vec<u32> {
+            let (chosen, _) = choosable::choose(members, PANIC, 0.7);
+            let candidates = chosen.candidates.iter();
+            candidates.map(|one| one.endpoint.id).collect()
+        };
+        members[0].duty = Duty::Draining;
+        assert_eq!(ids(&members), [1]);
+        members[1].duty = Duty::Disabled;
+        assert_eq!(ids(&members), [2]);
+        assert!(!members[0].is_usable() && members[2].is_usable());
     }
 
     #[test]

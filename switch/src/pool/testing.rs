@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Member;
-use crate::endpoint::{Address, Endpoint, Health, WHOLE};
+use crate::endpoint::{Address, Duty, Endpoint, Health, WHOLE};
 
 /// A member whose endpoint has this id.
 pub(crate) fn member(id: u32, health: Health, weight: u32) -> Member {
@@ -17,5 +17,6 @@ pub(crate) fn member(id: u32, health: Health, weight: u32) -> Member {
         ejected: false,
         refuses: false,
         share: WHOLE,
+        duty: Duty::Active,
     }
 }

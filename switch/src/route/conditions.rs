@@ -1,5 +1,6 @@
 //! The conditions of a route beside host and path.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -37,29 +38,112 @@ impl Conditions {
         }
     }
 
-    /// Whether all of them hold.
-    pub(super) fn hold(&self, view: &impl RequestView) -> bool {
-        any_or_empty(&self.methods, |method| method == view.method())
-            && any_or_empty(&self.listeners, |listener| listener == view.listener())
-            && self.client_holds(view)
-            && self
-                .headers
-                .iter()
-                .all(|(name, pattern)| has_header(view, name, pattern))
-            && self
-                .cookies
-                .iter()
-                .all(|(name, pattern)| has_cookie(view, name, pattern))
-            && self
-                .query
-                .iter()
-                .all(|(name, pattern)| has_parameter(view, name, pattern))
+    /// The first one that fails; `None`: all of them hold.
+    pub(super) fn failing(&self, view: &impl RequestView) -> Option<Condition<'_>> {
+        if !any_or_empty(&self.methods, |method| method == view.method()) {
+            return Some(Condition::Method(&self.methods));
+        }
+        if !any_or_empty(&self.listeners, |listener| listener == view.listener()) {
+            return Some(Condition::Listener(&self.listeners));
+        }
+        if !self.client_holds(view) {
+            return Some(Condition::Client(&self.clients));
+        }
+        for (name, pattern) in &self.headers {
+            if !has_header(view, name, pattern) {
+                return Some(Condition::Header(name, pattern));
+            }
+        }
+        for (name, pattern) in &self.cookies {
+            if !has_cookie(view, name, pattern) {
+                return Some(Condition::Cookie(name, pattern));
+            }
+        }
+        for (name, pattern) in &self.query {
+            if !has_parameter(view, name, pattern) {
+                return Some(Condition::Query(name, pattern));
+            }
+        }
+        None
     }
 
     fn client_holds(&self, view: &impl RequestView) -> bool {
         self.clients.is_empty() || {
             let client: IpAddr = view.client().to_canonical();
             self.clients.iter().any(|network| network.contains(&client))
+        }
+    }
+}
+
+/// All conditions of a match beside host and path, as they would be written in the policy.
+pub fn conditions(matches: &Match) -> Vec<String> {
+    let Match {
+        methods,
+        headers,
+        cookies,
+        query,
+        clients,
+        listeners,
+        ..
+    } = matches;
+    let mut all = Vec::new();
+    if !methods.is_empty() {
+        all.push(Condition::Method(methods));
+    }
+    if !listeners.is_empty() {
+        all.push(Condition::Listener(listeners));
+    }
+    if !clients.is_empty() {
+        all.push(Condition::Client(clients));
+    }
+    let headers = headers
+        .iter()
+        .map(|(name, value)| Condition::Header(name, value));
+    let cookies = cookies
+        .iter()
+        .map(|(name, value)| Condition::Cookie(name, value));
+    let query = query
+        .iter()
+        .map(|(name, value)| Condition::Query(name, value));
+    all.extend(headers.chain(cookies).chain(query));
+    all.iter().map(Condition::to_string).collect()
+}
+
+/// A condition of a route beside host and path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition<'c> {
+    /// The method is one of these.
+    Method(&'c [String]),
+    /// The request came over one of these listeners.
+    Listener(&'c [String]),
+    /// The client is in one of these networks.
+    Client(&'c [IpNet]),
+    /// A header field of this name has such a value.
+    Header(&'c str, &'c ValuePattern),
+    /// The same of a cookie.
+    Cookie(&'c str, &'c ValuePattern),
+    /// The same of a query parameter.
+    Query(&'c str, &'c ValuePattern),
+}
+
+/// As it would be written in the policy.
+impl fmt::Display for Condition<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = |pattern: &ValuePattern| match pattern {
+            ValuePattern::Present => "*".to_owned(),
+            ValuePattern::Exact(text) => text.clone(),
+            ValuePattern::Prefix(text) => format!("{text}*"),
+        };
+        match self {
+            Self::Method(methods) => write!(f, "method = {methods:?}"),
+            Self::Listener(listeners) => write!(f, "listener = {listeners:?}"),
+            Self::Client(networks) => {
+                let networks: Vec<_> = networks.iter().map(IpNet::to_string).collect();
+                write!(f, "client = {networks:?}")
+            }
+            Self::Header(name, value) => write!(f, "header {name} = {:?}", pattern(value)),
+            Self::Cookie(name, value) => write!(f, "cookie {name} = {:?}", pattern(value)),
+            Self::Query(name, value) => write!(f, "query {name} = {:?}", pattern(value)),
         }
     }
 }
@@ -115,7 +199,7 @@ mod tests {
     fn holds(edit: impl FnOnce(&mut Match), request: &Request<'_>) -> bool {
         let mut matches = Match::default();
         edit(&mut matches);
-        Conditions::new(&matches).hold(request)
+        Conditions::new(&matches).failing(request).is_none()
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Content-aware routing: which route takes a request. The most specific one wins
 //! (`pointsman_config::specificity`), whatever the order of the file.
 
+mod asked;
 mod conditions;
 pub mod cookie;
 mod path;
@@ -14,8 +15,10 @@ mod tests;
 
 use std::net::IpAddr;
 
+pub use self::asked::{Asked, affinity};
+pub use self::conditions::{Condition, conditions};
 pub use self::path::{has_prefix, matched_prefix, normalize, prefixes};
-pub use self::router::Router;
+pub use self::router::{Router, Witness};
 pub use self::split::Split;
 
 /// What routing looks at. Implemented by the data plane's request heads.

@@ -11,9 +11,20 @@ use pointsman_config::policy::{HostPattern, PathPattern, Route};
 use pointsman_config::specificity::{Alternative, Specificity, alternatives};
 
 use super::RequestView;
-use super::conditions::Conditions;
+use super::conditions::{Condition, Conditions};
 
 type Map<V> = HashMap<Box<str>, V, RandomState>;
+
+/// Hears of what a search passes over.
+pub trait Witness {
+    /// The route at this place was not taken since this condition failed.
+    fn passed_over(&mut self, route: usize, condition: Condition<'_>);
+}
+
+/// Hears nothing, and costs nothing.
+impl Witness for () {
+    fn passed_over(&mut self, _: usize, _: Condition<'_>) {}
+}
 
 /// Finds the route that takes a request.
 #[derive(Debug, Default)]
@@ -57,13 +68,26 @@ impl Router {
     /// The place of the most specific route that takes the request. A route whose conditions fail
     /// does not shadow less specific ones, not even those of a wildcard or of no host.
     pub fn find(&self, view: &impl RequestView) -> Option<usize> {
+        self.find_before(view, &mut ())
+    }
+
+    /// The same, and `witness` hears of each route whose host and path fit, and that was passed
+    /// over since a condition failed.
+    pub fn find_before(
+        &self,
+        view: &impl RequestView,
+        witness: &mut impl Witness,
+    ) -> Option<usize> {
         // The dot of a fully qualified name (RFC 3986 3.2.2).
         let host = view.host().strip_suffix('.').unwrap_or(view.host());
-        self.exact
-            .get(host)
-            .and_then(|paths| paths.find(view))
-            .or_else(|| self.wildcards_of(host).find_map(|paths| paths.find(view)))
-            .or_else(|| self.anywhere.find(view))
+        if let Some(paths) = self.exact.get(host)
+            && let Some(found) = paths.find(view, witness)
+        {
+            return Some(found);
+        }
+        self.wildcards_of(host)
+            .find_map(|paths| paths.find(view, witness))
+            .or_else(|| self.anywhere.find(view, witness))
     }
 
     /// Those whose part after `*.` the host ends with, after one label at least.
@@ -107,14 +131,18 @@ struct Paths {
 }
 
 impl Paths {
-    fn find(&self, view: &impl RequestView) -> Option<usize> {
+    fn find(&self, view: &impl RequestView, witness: &mut impl Witness) -> Option<usize> {
         let path = view.path();
-        let exact = || self.exact.get(path).and_then(|bucket| bucket.find(view));
         // Most hosts have no exact paths: no need to hash then.
-        let exact = if self.exact.is_empty() { None } else { exact() };
-        exact
-            .or_else(|| self.prefixes_of(path).find_map(|bucket| bucket.find(view)))
-            .or_else(|| self.any.find(view))
+        if !self.exact.is_empty()
+            && let Some(bucket) = self.exact.get(path)
+            && let Some(found) = bucket.find(view, witness)
+        {
+            return Some(found);
+        }
+        self.prefixes_of(path)
+            .find_map(|bucket| bucket.find(view, witness))
+            .or_else(|| self.any.find(view, witness))
     }
 
     fn prefixes_of(&self, path: &str) -> impl Iterator<Item = &Bucket> {
@@ -158,10 +186,16 @@ impl Paths {
 struct Bucket(Vec<Entry>);
 
 impl Bucket {
-    fn find(&self, view: &impl RequestView) -> Option<usize> {
+    fn find(&self, view: &impl RequestView, witness: &mut impl Witness) -> Option<usize> {
         self.0
             .iter()
-            .find(|entry| entry.conditions.hold(view))
+            .find(|entry| match entry.conditions.failing(view) {
+                None => true,
+                Some(condition) => {
+                    witness.passed_over(entry.route, condition);
+                    false
+                }
+            })
             .map(|entry| entry.route)
     }
 

@@ -96,6 +96,17 @@ impl Switch {
         std::fs::write(self.file(), full(&self.folder, policy)).expect("written");
     }
 
+    /// The admin interface, for the command line.
+    pub fn admin_word(&self) -> String {
+        format!("unix:{}", self.folder.path().join("admin.sock").display())
+    }
+
+    /// Reloads and gives back the exit code.
+    #[track_caller]
+    pub fn reload(&self) -> i32 {
+        run(&["reload", "--wait", "--admin", &self.admin_word()]).0
+    }
+
     /// Asks the admin interface: status 0 when it does not answer.
     pub fn admin(&self, method: &str, path: &str) -> (u16, String) {
         ask_unix(&self.folder.path().join("admin.sock"), method, path)

@@ -104,6 +104,30 @@ fn the_new_process_leaves_out_who_was_ejected_and_goes_on_with_slow_starts() {
 }
 
 #[test]
+fn what_was_laid_over_the_policy_and_what_has_happened_outlive_an_upgrade() {
+    let (one, two) = (Backend::start("one"), Backend::start("two"));
+    let mut service = Service::start(&policy(&[one.address, two.address], CHECKED));
+    let name = format!("app/{}", one.address);
+    let admin = service.admin_word();
+    let drain = ["backend", "drain", &name, "--for", "1h", "--why", "deploy"];
+    let (code, _, said) = crate::support::run(&[&drain[..], &["--admin", &admin]].concat());
+    assert_eq!(code, 0, "{said}");
+    let before = service.status()["overlay"].clone();
+    service.upgrade();
+    let status = service.status();
+    assert_eq!(status["overlay"], before);
+    assert_eq!(status["pools"][0]["backends"][0]["state"], "draining");
+    for _ in 0..4 {
+        assert_eq!(get(service.address("web"), "/"), (200, "two\n".into()));
+    }
+    let (code, events, _) = crate::support::run(&["events", "--admin", &admin]);
+    assert_eq!(code, 0);
+    for part in ["is draining until", "an upgrade begins"] {
+        assert!(events.contains(part), "{part} is not in\n{events}");
+    }
+}
+
+#[test]
 fn an_idle_client_of_the_old_process_is_answered_and_told_to_leave() {
     let one = Backend::start("one");
     let mut service = Service::start(&policy(&[one.address], ""));

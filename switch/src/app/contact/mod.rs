@@ -63,7 +63,7 @@ fn tell(answer: &Answer) -> Exit {
 fn exit(status: u16) -> Exit {
     match status {
         400 | 404 => Exit::Invalid,
-        403 | 409 => Exit::Refused,
+        401 | 403 | 409 | 429 => Exit::Refused,
         _ => Exit::Failed,
     }
 }

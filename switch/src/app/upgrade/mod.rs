@@ -21,8 +21,6 @@ mod channel;
 mod new;
 mod old;
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +78,7 @@ struct Go {
 pub(super) fn run(args: args::Upgrade) -> Exit {
     let path = match args.binary.as_deref().map(Path::canonicalize) {
         None => "/upgrade".to_owned(),
-        Some(Ok(binary)) => format!("/upgrade?binary={}", encoded(binary.as_os_str())),
+        Some(Ok(binary)) => format!("/upgrade?binary={}", client::encoded(binary.as_os_str())),
         Some(Err(error)) => {
             let binary = args.binary.unwrap_or_default();
             output::error(&format!("--binary {}: {error}", binary.display()));
@@ -101,28 +99,7 @@ pub(super) fn run(args: args::Upgrade) -> Exit {
     }
     match answer.status {
         500 => Exit::Invalid,
-        403 | 409 | 501 => Exit::Refused,
+        401 | 403 | 409 | 429 | 501 => Exit::Refused,
         _ => Exit::Failed,
-    }
-}
-
-/// In percent-encoding (RFC 3986 2.1).
-fn encoded(path: &OsStr) -> String {
-    let encode = |&byte: &u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    };
-    path.as_bytes().iter().map(encode).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_written_so_that_it_is_one_word_of_a_request() {
-        assert_eq!(encoded(OsStr::new("/a b/ü?&%")), "/a%20b/%C3%BC%3F%26%25");
     }
 }

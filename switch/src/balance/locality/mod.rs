@@ -199,6 +199,14 @@ impl Balance for Locality {
         }
         Some(plan.place)
     }
+
+    fn foresee(&self, candidates: &[Candidate], choice: &Choice<'_>) -> Option<usize> {
+        let Some(hash) = choice.hash.filter(|_| choice.tried.is_empty()) else {
+            return self.pick(candidates, choice);
+        };
+        let plan = self.plan(candidates, hash, self.table.get(hash), choice.now);
+        plan.map(|plan| plan.place)
+    }
 }
 
 /// A target's servers with one more; `None` when it is there already, or when there is no room,

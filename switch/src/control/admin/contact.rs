@@ -2,16 +2,15 @@
 
 use std::num::NonZeroU8;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{Response, StatusCode, Uri};
+use hyper::{StatusCode, Uri};
 
+use super::content::Answer;
 use super::site::text;
 use crate::control::contact::desk::{ContactDesk, Order, Refusal};
 
 /// Hands an order to the contact thread and tells what became of it; `desk` is `None` when there is
 /// no such thread.
-pub(super) async fn answer(desk: Option<&ContactDesk>, uri: &Uri) -> Response<Full<Bytes>> {
+pub(super) async fn answer(desk: Option<&ContactDesk>, uri: &Uri) -> Answer {
     let Some(order) = order(uri.path(), uri.query().unwrap_or("")) else {
         return text(StatusCode::BAD_REQUEST, BAD_ORDER.to_owned());
     };

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::Method;
+use hyper::StatusCode;
+
+use super::token::Shown;
 
 /// From where the admin socket can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,21 +27,75 @@ impl Reach {
         }
     }
 
-    /// Whether a request may be answered.
+    /// Whether a request may be answered. `token`: what it shows, where the policy has a token.
     ///
     /// # Errors
     /// Why it may not.
-    pub fn permit(self, method: &Method, host: Option<&str>) -> Result<(), &'static str> {
-        let changes = !matches!(*method, Method::GET | Method::HEAD);
+    pub(super) fn permit(
+        self,
+        need: Need,
+        host: Option<&str>,
+        token: Option<Shown>,
+    ) -> Result<(), Denied> {
+        if self == Self::Loopback && !host.is_some_and(names_loopback) {
+            return Err(Denied::Host);
+        }
+        match (self, need, token) {
+            (Self::File, ..) | (_, Need::Look, _) | (Self::Loopback, Need::Inside, _) => Ok(()),
+            (Self::Loopback, Need::Change, None) | (_, _, Some(Shown::Right)) => Ok(()),
+            (Self::Network, _, None) => Err(Denied::Network),
+            (_, _, Some(Shown::TooMany)) => Err(Denied::TooMany),
+            (_, _, Some(Shown::Nothing | Shown::Wrong)) => Err(Denied::Token),
+        }
+    }
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It looks at the state.
+    Look,
+    /// It looks into the policy, which may hold what is not for everybody.
+    Inside,
+    /// It changes something.
+    Change,
+}
+
+/// Why a request is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// A browser may have been talked into it.
+    Host,
+    /// It comes from where other hosts are, and there is no token.
+    Network,
+    /// It does not show the token.
+    Token,
+    /// Too many wrong tokens came from there.
+    TooMany,
+}
+
+impl Denied {
+    pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::File => Ok(()),
-            Self::Loopback if host.is_some_and(names_loopback) => Ok(()),
-            Self::Loopback => Err("the Host field must name this machine's loopback address"),
-            Self::Network if changes => Err(
-                "changes are accepted on a loopback address or a Unix socket only: \
-                     set admin.listen to \"127.0.0.1:9900\" or \"unix:/run/pointsman/admin.sock\"",
-            ),
-            Self::Network => Ok(()),
+            Self::Host | Self::Network => StatusCode::FORBIDDEN,
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Host => "the Host field must name this machine's loopback address",
+            Self::Network => {
+                "this is accepted on a loopback address or a Unix socket only, or with a token: \
+                 set admin.listen to \"127.0.0.1:9900\" or \"unix:/run/pointsman/admin.sock\", or \
+                 set admin.token"
+            }
+            Self::Token => {
+                "the admin token is needed: --token-file or POINTSMAN_TOKEN, as a request \
+                 `Authorization: Bearer TOKEN`"
+            }
+            Self::TooMany => "too many wrong tokens came from this address: wait a minute",
         }
     }
 }
@@ -59,6 +115,8 @@ fn names_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
+    const NEEDS: [Need; 3] = [Need::Look, Need::Inside, Need::Change];
+
     #[test]
     fn on_loopback_only_loopback_hosts_are_served() {
         let good = [
@@ -68,17 +126,9 @@ mod tests {
             "127.1.2.3",
             "[::1]:9900",
         ];
-        for host in good {
-            assert_eq!(
-                Reach::Loopback.permit(&Method::GET, Some(host)),
-                Ok(()),
-                "{host}"
-            );
-            assert_eq!(
-                Reach::Loopback.permit(&Method::POST, Some(host)),
-                Ok(()),
-                "{host}"
-            );
+        for (host, need) in good.iter().flat_map(|host| NEEDS.map(|need| (host, need))) {
+            let permitted = Reach::Loopback.permit(need, Some(host), None);
+            assert_eq!(permitted, Ok(()), "{host} {need:?}");
         }
         let bad = [
             "evil.example",
@@ -88,27 +138,49 @@ mod tests {
             "",
             "[::1",
         ];
-        for host in bad {
-            assert!(
-                Reach::Loopback.permit(&Method::GET, Some(host)).is_err(),
-                "{host}"
-            );
+        let right = Some(Shown::Right);
+        for (host, need) in bad.iter().flat_map(|host| NEEDS.map(|need| (host, need))) {
+            let permitted = Reach::Loopback.permit(need, Some(host), right);
+            assert_eq!(permitted, Err(Denied::Host), "{host} {need:?}");
         }
-        assert!(Reach::Loopback.permit(&Method::GET, None).is_err());
+        let none = Reach::Loopback.permit(Need::Look, None, right);
+        assert_eq!(none, Err(Denied::Host));
     }
 
     #[test]
-    fn other_hosts_may_read_and_not_change() {
-        assert_eq!(
-            Reach::Network.permit(&Method::GET, Some("lb1:9900")),
-            Ok(())
-        );
-        assert!(
-            Reach::Network
-                .permit(&Method::POST, Some("127.0.0.1"))
-                .is_err()
-        );
-        assert!(Reach::Network.permit(&Method::DELETE, None).is_err());
+    fn who_may_do_what_where() {
+        use Denied::{Network as Net, Token, TooMany};
+        use Shown::{Nothing, Right, Wrong};
+        // Where, what is shown, and what comes of looking, looking inside, changing.
+        let table = [
+            (Reach::File, None, [Ok(()), Ok(()), Ok(())]),
+            (Reach::File, Some(Nothing), [Ok(()), Ok(()), Ok(())]),
+            (Reach::Loopback, None, [Ok(()), Ok(()), Ok(())]),
+            (Reach::Loopback, Some(Nothing), [Ok(()), Ok(()), Err(Token)]),
+            (Reach::Loopback, Some(Wrong), [Ok(()), Ok(()), Err(Token)]),
+            (Reach::Loopback, Some(Right), [Ok(()), Ok(()), Ok(())]),
+            (Reach::Network, None, [Ok(()), Err(Net), Err(Net)]),
+            (
+                Reach::Network,
+                Some(Nothing),
+                [Ok(()), Err(Token), Err(Token)],
+            ),
+            (
+                Reach::Network,
+                Some(Wrong),
+                [Ok(()), Err(Token), Err(Token)],
+            ),
+            (Reach::Network, Some(Right), [Ok(()), Ok(()), Ok(())]),
+            (
+                Reach::Network,
+                Some(Shown::TooMany),
+                [Ok(()), Err(TooMany), Err(TooMany)],
+            ),
+        ];
+        for (reach, shown, expected) in table {
+            let got = NEEDS.map(|need| reach.permit(need, Some("127.0.0.1"), shown));
+            assert_eq!(got, expected, "{reach:?} {shown:?}");
+        }
     }
 
     #[test]

@@ -5,26 +5,43 @@
 //! | `GET /health` | 200: the process is alive |
 //! | `GET /ready` | 200 when it takes traffic, 503 with the reason when it does not |
 //! | `GET /status` | the state of everything, as JSON |
+//! | `GET /events` | what has happened, as lines of JSON; `?after=NUMBER`, `?since=TIME` |
+//! | `GET /events?follow=yes` | the same, and what happens from now on |
+//! | `GET /policy` | the policy in force, thing by thing, without its secrets |
+//! | `GET /explain?method=GET&url=URL` | what would become of a request, and why |
 //! | `GET /metrics` | Prometheus text format |
 //! | `POST /reload` | reads the policy again; 422 with the report when it is refused |
 //! | `POST /reload?wait=no` | asks for the same; 202 at once |
 //! | `POST /upgrade` | hands over to a new process of the program's file; 500 when it fails |
 //! | `POST /upgrade?binary=PATH` | hands over to that program, on a Unix socket only |
+//! | `POST /backend/drain` | a backend takes no new requests; 409 when nobody else would serve |
+//! | `POST /backend/disable` | the same, and its TCP connections and tunnels are closed |
+//! | `POST /backend/weight` | a backend has another weight than in the policy |
+//! | `POST /backend/enable` | takes all of that back |
 //! | `POST /contact/yield` | gives the contact addresses up; 409 when nobody would take over |
 //! | `POST /contact/resume` | stands for them again |
 //!
-//! Both of these take `?group=NUMBER`, and the first one `&force=yes`.
+//! The last two take `?group=NUMBER`, and the first of them `&force=yes`. Orders about backends take
+//! `?pool=NAME&backend=NAME`, and `&for=10m&why=TEXT&force=yes`, the weight as `&weight=NUMBER`.
 //!
-//! There is no password yet. So requests that change something are refused where other hosts can
-//! reach the socket, and on loopback the Host field must name the loopback, or else any web page
-//! could have a browser on this machine ask for it (DNS rebinding).
+//! With `admin.token`, requests that change something must show it over TCP. Without it they are
+//! refused where other hosts can reach the socket ([`guard`]). On loopback the Host field must name
+//! the loopback, or else any web page could have a browser on this machine ask for it (DNS
+//! rebinding). A Unix socket's file says who may ask.
 
+mod backend;
 mod contact;
+mod content;
+mod events;
 mod guard;
+mod query;
 mod site;
 mod socket;
+mod token;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,7 +49,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 
 pub use guard::Reach;
-pub use site::{Extra, Site};
+pub use site::{Extra, Parts, Site};
 pub use socket::{Socket, default_paths};
 
 /// Connections that are served at once.
@@ -91,11 +108,22 @@ pub async fn serve(socket: Socket, site: Site, mut phases: watch::Receiver<Phase
             }
         };
         match accepted {
-            Ok(stream) => {
-                let (site, phases) = (site.clone(), phases.clone());
+            Ok((stream, from)) => {
+                let caller = Caller {
+                    reach,
+                    from,
+                    phases: phases.clone(),
+                    follows: Arc::default(),
+                };
+                let site = site.clone();
                 tokio::spawn(async move {
-                    let served = connection(stream, site, reach, phases);
-                    let _ = tokio::time::timeout(MAX_AGE, served).await;
+                    let follows = caller.follows.clone();
+                    let mut served = std::pin::pin!(connection(stream, site, caller));
+                    while tokio::time::timeout(MAX_AGE, &mut served).await.is_err() {
+                        if !follows.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
                     drop(place);
                 });
             }
@@ -113,13 +141,25 @@ async fn ended(phases: &mut watch::Receiver<Phase>) -> Option<Phase> {
     ended.await.ok().map(|phase| *phase)
 }
 
-async fn connection<S>(stream: S, site: Arc<Site>, reach: Reach, mut phases: watch::Receiver<Phase>)
+/// Who asks.
+#[derive(Debug, Clone)]
+struct Caller {
+    reach: Reach,
+    /// `None` on a Unix socket.
+    from: Option<IpAddr>,
+    phases: watch::Receiver<Phase>,
+    /// Whether it follows events: then its connection may grow old.
+    follows: Arc<AtomicBool>,
+}
+
+async fn connection<S>(stream: S, site: Arc<Site>, caller: Caller)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let mut phases = caller.phases.clone();
     let service = hyper::service::service_fn(move |request| {
-        let site = site.clone();
-        async move { Ok::<_, std::convert::Infallible>(site.answer(request, reach).await) }
+        let (site, caller) = (site.clone(), caller.clone());
+        async move { Ok::<_, std::convert::Infallible>(site.answer(request, &caller).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,16 +1,26 @@
 //! What the admin interface answers.
 
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use http_body_util::Full;
-use hyper::body::{Body, Bytes};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::body::Body;
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE,
+};
+use hyper::{Method, Request, StatusCode};
+use pointsman_config::policy::Policy;
 
-use super::{Reach, contact};
+use super::content::{Answer, Content};
+use super::events::{self, Followers, Wish};
+use super::guard::{Denied, Need};
+use super::token::Doorman;
+use super::{Caller, Reach, backend, contact, query};
 use crate::control::contact::desk::ContactDesk;
+use crate::control::explain::Question;
+use crate::control::inside::InForce;
+use crate::control::journal::{Happening, Journal};
 use crate::control::readiness::Readiness;
 use crate::control::reconcile::Desk;
 use crate::control::reload::Reloads;
@@ -44,43 +54,60 @@ pub struct Site {
     extra: Option<Extra>,
     upgrades: Option<Upgrades>,
     contact: Option<ContactDesk>,
+    /// The policy that the process began with.
+    first: Arc<Policy>,
+    journal: Journal,
+    followers: Followers,
+    doorman: Doorman,
+}
+
+/// What a [`Site`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The reconciler's.
+    pub desk: Desk,
+    /// Who is asked for reloads.
+    pub reloads: Reloads,
+    /// The metrics.
+    pub hub: Arc<Hub>,
+    /// Whether the process takes traffic.
+    pub readiness: Arc<Readiness>,
+    /// What is answered beyond the interface's own.
+    pub extra: Option<Extra>,
+    /// Who is asked for upgrades, if they are possible.
+    pub upgrades: Option<Upgrades>,
+    /// Who is asked about contact addresses, if there are any.
+    pub contact: Option<ContactDesk>,
+    /// The policy that the process began with.
+    pub first: Arc<Policy>,
+    /// What has happened.
+    pub journal: Journal,
 }
 
 impl Site {
     /// With these at hand.
-    pub fn new(
-        desk: Desk,
-        reloads: Reloads,
-        hub: Arc<Hub>,
-        readiness: Arc<Readiness>,
-        extra: Option<Extra>,
-        upgrades: Option<Upgrades>,
-        contact: Option<ContactDesk>,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
-            desk,
-            reloads,
-            hub,
-            readiness,
-            extra,
-            upgrades,
-            contact,
+            desk: parts.desk,
+            reloads: parts.reloads,
+            hub: parts.hub,
+            readiness: parts.readiness,
+            extra: parts.extra,
+            upgrades: parts.upgrades,
+            contact: parts.contact,
+            first: parts.first,
+            journal: parts.journal,
+            followers: Followers::default(),
+            doorman: Doorman::default(),
         }
     }
 
     /// Answers one request; its body is not read.
-    pub(super) async fn answer<B: Body>(
-        &self,
-        request: Request<B>,
-        reach: Reach,
-    ) -> Response<Full<Bytes>> {
-        let host = request
-            .headers()
-            .get(HOST)
-            .and_then(|host| host.to_str().ok());
-        if let Err(why) = reach.permit(request.method(), host) {
-            return text(StatusCode::FORBIDDEN, format!("{why}\n"));
+    pub(super) async fn answer<B: Body>(&self, request: Request<B>, caller: &Caller) -> Answer {
+        if let Err(denied) = self.permit(&request, caller) {
+            return refuse(denied);
         }
+        let reach = caller.reach;
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let post = *request.method() == Method::POST;
         match request.uri().path() {
@@ -88,16 +115,25 @@ impl Site {
             "/ready" if get => self.ready(),
             "/metrics" if get => respond(StatusCode::OK, METRICS, self.hub.encode()),
             "/status" if get => self.status().await,
+            "/policy" if get => json(serde_json::to_string(&InForce::of(&self.policy()))),
+            "/explain" if get => self.explain(request.uri().query().unwrap_or("")).await,
+            "/events" if get => self.events(request.uri().query().unwrap_or(""), caller),
             "/reload" if post && request.uri().query() == Some("wait=no") => self.ask_reload(),
             "/reload" if post => self.reload().await,
             "/upgrade" if post => self.upgrade(request.uri().query(), reach).await,
             "/contact/yield" | "/contact/resume" if post => {
                 contact::answer(self.contact.as_ref(), request.uri()).await
             }
-            "/health" | "/ready" | "/metrics" | "/status" => method_not_allowed("GET, HEAD"),
+            path if post && backend::PATHS.contains(&path) => {
+                backend::answer(&self.desk, request.uri()).await
+            }
+            "/health" | "/ready" | "/metrics" | "/status" | "/events" | "/policy" | "/explain" => {
+                method_not_allowed("GET, HEAD")
+            }
             "/reload" | "/upgrade" | "/contact/yield" | "/contact/resume" => {
                 method_not_allowed("POST")
             }
+            path if backend::PATHS.contains(&path) => method_not_allowed("POST"),
             path => match self
                 .extra
                 .as_ref()
@@ -110,14 +146,64 @@ impl Site {
         }
     }
 
-    fn ready(&self) -> Response<Full<Bytes>> {
+    fn permit<B>(&self, request: &Request<B>, caller: &Caller) -> Result<(), Denied> {
+        let field = |name| request.headers().get(name);
+        let host = field(HOST).and_then(|host| host.to_str().ok());
+        let need = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/policy" | "/explain") => Need::Inside,
+            (&Method::GET | &Method::HEAD, _) => Need::Look,
+            _ => Need::Change,
+        };
+        let policy = self.policy();
+        let shown = match (&policy.admin.token, caller.from) {
+            // Who only looks is not counted among those who guess.
+            (Some(token), Some(from)) if need != Need::Look => {
+                let field = field(AUTHORIZATION).map(HeaderValue::as_bytes);
+                Some(self.doorman.look(token, field, from, Instant::now()))
+            }
+            _ => None,
+        };
+        caller.reach.permit(need, host, shown)
+    }
+
+    /// The policy in force.
+    fn policy(&self) -> Arc<Policy> {
+        let reloaded = self.reloads.in_force();
+        reloaded.unwrap_or_else(|| self.first.clone())
+    }
+
+    async fn explain(&self, query: &str) -> Answer {
+        let pairs = query::pairs(query).ok_or_else(|| BAD_QUESTION.to_owned());
+        let question = match pairs.and_then(Question::read) {
+            Ok(question) => question,
+            Err(why) => return text(StatusCode::BAD_REQUEST, why + "\n"),
+        };
+        let Some(look) = self.desk.look().await else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned());
+        };
+        match look.explain(&question) {
+            Ok(explained) => json(serde_json::to_string_pretty(&explained)),
+            Err(why) => text(StatusCode::BAD_REQUEST, why + "\n"),
+        }
+    }
+
+    fn events(&self, query: &str, caller: &Caller) -> Answer {
+        let Some(wish) = Wish::read(query) else {
+            let why = "write /events?after=NUMBER, ?since=TIME (RFC 3339) or ?follow=yes\n";
+            return text(StatusCode::BAD_REQUEST, why.to_owned());
+        };
+        caller.follows.store(wish.follow, Ordering::Relaxed);
+        events::answer(&self.journal, wish, &self.followers, caller.phases.clone())
+    }
+
+    fn ready(&self) -> Answer {
         match self.readiness.check() {
             Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         }
     }
 
-    async fn status(&self) -> Response<Full<Bytes>> {
+    async fn status(&self) -> Answer {
         let json = match self.desk.status().await {
             Some(status) => serde_json::to_string_pretty(&status).ok(),
             None => None,
@@ -128,7 +214,7 @@ impl Site {
         }
     }
 
-    async fn upgrade(&self, query: Option<&str>, reach: Reach) -> Response<Full<Bytes>> {
+    async fn upgrade(&self, query: Option<&str>, reach: Reach) -> Answer {
         let binary = match query {
             Some(_) if reach != Reach::File => {
                 return text(StatusCode::FORBIDDEN, BINARY_NEEDS_FILE.to_owned());
@@ -146,22 +232,26 @@ impl Site {
             let why = "this switch cannot be upgraded: end it and start it anew\n";
             return text(StatusCode::NOT_IMPLEMENTED, why.to_owned());
         };
+        // Before what is known is asked for, so that the next process tells of it.
+        let begun = Happening::info("upgrade", "an upgrade begins: a new process starts");
+        self.journal.note(begun);
         let known = self.desk.known().await.unwrap_or_default();
-        match upgrades.ask(binary, known).await {
-            Ok(done) => text(StatusCode::OK, format!("{done}\n")),
-            Err(Refusal::Unsafe(why)) => text(StatusCode::CONFLICT, format!("{why}\n")),
-            Err(Refusal::Failed(why)) => {
-                text(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n"))
-            }
-        }
+        let (status, why) = match upgrades.ask(binary, known).await {
+            Ok(done) => return text(StatusCode::OK, format!("{done}\n")),
+            Err(Refusal::Unsafe(why)) => (StatusCode::CONFLICT, why),
+            Err(Refusal::Failed(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+        };
+        let event = Happening::warning("upgrade-failed", why.clone());
+        self.journal.note(event);
+        text(status, format!("{why}\n"))
     }
 
-    fn ask_reload(&self) -> Response<Full<Bytes>> {
+    fn ask_reload(&self) -> Answer {
         self.reloads.ask("the admin interface was asked");
         text(StatusCode::ACCEPTED, "asked\n".to_owned())
     }
 
-    async fn reload(&self) -> Response<Full<Bytes>> {
+    async fn reload(&self) -> Answer {
         match self.reloads.wait("the admin interface was asked").await {
             Ok(policy) => {
                 let warnings = match policy.warnings.is_empty() {
@@ -178,6 +268,9 @@ impl Site {
     }
 }
 
+const BAD_QUESTION: &str = "write /explain?method=GET&url=URL&header=NAME:VALUE&client=IP, \
+    percent-encoded";
+
 /// Any user of the machine can reach a loopback address: none of them may choose what this process
 /// starts.
 const BINARY_NEEDS_FILE: &str = "a program can be named over a Unix socket only: set admin.listen \
@@ -185,25 +278,24 @@ const BINARY_NEEDS_FILE: &str = "a program can be named over a Unix socket only:
 
 /// The path in `binary=PATH`, percent-encoded (RFC 3986 2.1); `None` when it is no such query.
 fn binary(query: &str) -> Option<PathBuf> {
-    let encoded = query.strip_prefix("binary=")?.as_bytes();
-    let (mut path, mut rest) = (Vec::new(), encoded.iter());
-    while let Some(&byte) = rest.next() {
-        path.push(match byte {
-            b'%' => {
-                let digits = [*rest.next()?, *rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            _ => byte,
-        });
-    }
-    let path = PathBuf::from(std::ffi::OsString::from_vec(path));
+    let path = PathBuf::from(query::decoded(query.strip_prefix("binary=")?)?);
     path.is_absolute().then_some(path)
 }
 
-const NOT_FOUND: &str = "nothing here; there are GET /health, /ready, /status, /metrics \
-                         and POST /reload, /upgrade, /contact/yield, /contact/resume\n";
+const NOT_FOUND: &str = "nothing here; there are GET /health, /ready, /status, /events, /policy, /explain, /metrics \
+                         and POST /reload, /upgrade, /backend/drain, /backend/disable, \
+                         /backend/enable, /backend/weight, /contact/yield, /contact/resume\n";
 
-fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+fn refuse(denied: Denied) -> Answer {
+    let mut response = text(denied.status(), format!("{}\n", denied.words()));
+    if denied == Denied::Token {
+        let scheme = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
+
+fn method_not_allowed(allowed: &'static str) -> Answer {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}\n"));
     response
         .headers_mut()
@@ -211,12 +303,20 @@ fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-pub(super) fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn text(status: StatusCode, body: String) -> Answer {
     respond(status, TEXT, body)
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+/// What has been written as JSON.
+pub(super) fn json(written: serde_json::Result<String>) -> Answer {
+    match written {
+        Ok(json) => respond(StatusCode::OK, JSON, json + "\n"),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: String) -> Answer {
+    let mut response = Answer::new(Content::text(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

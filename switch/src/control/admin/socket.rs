@@ -1,7 +1,7 @@
 //! The admin interface's socket.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -136,10 +136,14 @@ impl Listening {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Pin<Box<dyn Stream>>> {
+    /// The next connection, and the address that it is from.
+    pub(super) async fn accept(&self) -> io::Result<(Pin<Box<dyn Stream>>, Option<IpAddr>)> {
         Ok(match self {
-            Self::Tcp(listener) => Box::pin(listener.accept().await?.0),
-            Self::Unix(listener, _) => Box::pin(listener.accept().await?.0),
+            Self::Tcp(listener) => {
+                let (stream, from) = listener.accept().await?;
+                (Box::pin(stream), Some(from.ip().to_canonical()))
+            }
+            Self::Unix(listener, _) => (Box::pin(listener.accept().await?.0), None),
         })
     }
 }

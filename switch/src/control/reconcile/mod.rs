@@ -17,7 +17,10 @@ use super::contact::desk::ContactParts;
 use super::contact::plan::Plan;
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
+use super::explain::Look;
 use super::health::checker::{Checker, Finding};
+use super::journal::Happening;
+use super::orders::{self, BackendOrder, Done};
 use super::random::SplitMix;
 use super::readiness::Readiness;
 use super::source::{Loaded, Refused, Source};
@@ -37,13 +40,20 @@ const BURST: usize = 256;
 const GAP: Duration = Duration::from_millis(10);
 /// How often backends are weighed by the loads that they report.
 const WEIGHING: Duration = Duration::from_secs(1);
+/// How often is looked at least whether an operator's order has ended.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What others ask of the reconciler.
 #[derive(Debug)]
 enum Message {
     Apply(Box<Loaded>, oneshot::Sender<Result<Arc<Policy>, Refused>>),
     Status(oneshot::Sender<Status>),
+    Look(oneshot::Sender<Look>),
     Known(oneshot::Sender<Known>),
+    Order(
+        Box<BackendOrder>,
+        oneshot::Sender<Result<Done, orders::Refusal>>,
+    ),
 }
 
 /// Where messages to the reconciler are handed in.
@@ -66,6 +76,24 @@ impl Desk {
     pub async fn known(&self) -> Option<Known> {
         let (reply, answer) = oneshot::channel();
         self.0.send(Message::Known(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What explanations look at; `None` when the process is about to end.
+    pub async fn look(&self) -> Option<Look> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Message::Look(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Carries out an operator's order about a backend; `None` when the process is about to end.
+    ///
+    /// # Errors
+    /// Why nothing has changed.
+    pub async fn order(&self, order: BackendOrder) -> Option<Result<Done, orders::Refusal>> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Order(Box::new(order), reply);
+        self.0.send(message).await.ok()?;
         answer.await.ok()
     }
 
@@ -152,6 +180,9 @@ impl<L: Listeners> Reconciler<L> {
         loop {
             let due = self.due();
             let wake = self.state.deadline();
+            // The clock may be set meanwhile: an hour is looked at again after a minute.
+            let end = self.state.overlay().next_end(SystemTime::now());
+            let (has_end, next_end) = (end.is_some(), end.unwrap_or_default().min(LOOK));
             tokio::select! {
                 message = self.inbox.messages.recv() => match message {
                     Some(message) => self.message(message),
@@ -168,6 +199,7 @@ impl<L: Listeners> Reconciler<L> {
                     self.stale |= self.state.has_new_loads();
                 }
                 () = until(wake) => {}
+                () = tokio::time::sleep(next_end), if has_end => self.end_orders(),
             }
             self.stale |= self.state.advance(Instant::now());
             self.take_up_what_waits();
@@ -210,6 +242,7 @@ impl<L: Listeners> Reconciler<L> {
             self.published = Some(Instant::now());
             self.readiness.set_pools_up(self.state.pools_up());
         }
+        self.cut_disabled();
         if std::mem::take(&mut self.moved) {
             self.checker.update(self.state.checks());
             self.discovery.update(self.state.wanted().iter().cloned());
@@ -234,7 +267,30 @@ impl<L: Listeners> Reconciler<L> {
                 self.settle();
                 let _ = reply.send(self.status());
             }
+            Message::Look(reply) => {
+                self.settle();
+                let _ = reply.send(Look::at(&self.state, self.listeners.addresses()));
+            }
+            Message::Order(order, reply) => {
+                let done = orders::carry_out(&mut self.state, &order);
+                self.stale |= done.is_ok();
+                self.settle();
+                let _ = reply.send(done);
+            }
             Message::Known(reply) => drop(reply.send(self.state.known())),
+        }
+    }
+
+    fn end_orders(&mut self) {
+        let ended = self.state.overlay_mut().expire(SystemTime::now());
+        self.stale |= !ended.is_empty();
+        orders::tell_of_ended(&self.state, &ended);
+    }
+
+    fn cut_disabled(&mut self) {
+        let disabled = self.state.take_to_cut();
+        if !disabled.is_empty() {
+            self.listeners.cut(&disabled);
         }
     }
 
@@ -272,6 +328,11 @@ impl<L: Listeners> Reconciler<L> {
             backends_removed = before.difference(&after).count(),
             "policy in force"
         );
+        self.state.journal().note(
+            Happening::info("reload", format!("policy {} in force", policy.digest))
+                .about("policy", &policy.digest),
+        );
+        orders::tell_of_stray(&mut self.state);
         Ok(policy)
     }
 
@@ -360,6 +421,16 @@ impl<L: Listeners> Reconciler<L> {
             let why = last.and_then(|last| last.error.as_deref());
             let (pool, backend) = (&endpoint.pool, &endpoint.name);
             tracing::info!(%pool, %backend, why, "backend is {}", health.word());
+            let because = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("{pool}/{backend} is {}{because}", health.word());
+            let event = match health {
+                Health::Down => Happening::warning("backend-health", text),
+                _ => Happening::info("backend-health", text),
+            };
+            let event = event.about("pool", pool).about("backend", backend);
+            self.state
+                .journal()
+                .note(event.about("state", health.word()));
         }
     }
 

@@ -50,6 +50,8 @@ impl Listeners for Fake {
         0
     }
 
+    fn cut(&self, _: &[EndpointId]) {}
+
     fn pulses(&self) -> Arc<Pulses> {
         Pulses::new(0, Instant::now())
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::health::eject::{RATIO, Sentence};
-use super::super::upgrade::address_word;
 use crate::endpoint::Endpoint;
 use crate::error::Reason;
 
@@ -48,7 +47,7 @@ impl KnownEjection {
         Self {
             pool: endpoint.pool.clone(),
             backend: endpoint.name.clone(),
-            address: address_word(&endpoint.address),
+            address: endpoint.address.to_string(),
             left: sentence.left,
             times: sentence.times,
             cause: sentence.cause.to_owned(),
@@ -67,7 +66,7 @@ impl KnownEjection {
 
     pub(super) fn is_of(&self, endpoint: &Endpoint) -> bool {
         let same = self.pool == endpoint.pool && self.backend == endpoint.name;
-        same && self.address == address_word(&endpoint.address)
+        same && self.address == endpoint.address.to_string()
     }
 }
 
@@ -76,14 +75,14 @@ impl KnownSlowStart {
         Self {
             pool: endpoint.pool.clone(),
             backend: endpoint.name.clone(),
-            address: address_word(&endpoint.address),
+            address: endpoint.address.to_string(),
             elapsed,
         }
     }
 
     pub(super) fn is_of(&self, endpoint: &Endpoint) -> bool {
         let same = self.pool == endpoint.pool && self.backend == endpoint.name;
-        same && self.address == address_word(&endpoint.address)
+        same && self.address == endpoint.address.to_string()
     }
 }
 

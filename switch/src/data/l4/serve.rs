@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -56,8 +57,16 @@ pub async fn serve(
         answered: Cell::new(false),
     };
     let up = connection.stream;
-    let outcome = proxy::forward(client, up, Early::default(), &limits, &meter).await;
-    if broke_off_at_once(&outcome) {
+    let line = worker.lines.enter(entered.endpoint());
+    let forwarded = pin!(proxy::forward(
+        client,
+        up,
+        Early::default(),
+        &limits,
+        &meter
+    ));
+    let outcome = line.unless_cut(forwarded).await;
+    if outcome.as_ref().is_some_and(broke_off_at_once) {
         verdict::failed(&worker, &pool, entered.endpoint(), Reason::Reset);
     }
     tracing::trace!(?outcome, "a forwarded connection ended");

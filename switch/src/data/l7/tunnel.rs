@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
 
 use crate::data::buffer::{Buffer, SMALL};
+use crate::data::lines::Line;
 use crate::data::stream::Stream;
 use crate::data::timer::Alarm;
 
@@ -54,10 +55,11 @@ impl Way<'_> {
     }
 }
 
-/// Moves bytes both ways. What was read from either side already lies in its buffer.
+/// Moves bytes both ways, until the line is cut at the latest. What was read from either side already lies in its buffer.
 pub async fn run(
     client: (&mut Stream, &mut Buffer),
     backend: (&mut Stream, &mut Buffer),
+    line: &Line,
     alarm: &Alarm,
     idle: Duration,
 ) -> Moved {
@@ -75,7 +77,7 @@ pub async fn run(
     };
     let (client, backend) = (client.0, backend.0);
     let mut seen = None;
-    poll_fn(|cx| {
+    let moves = pin!(poll_fn(|cx| {
         let upward = up.poll(cx, client, backend);
         let downward = down.poll(cx, backend, client);
         match (upward, downward) {
@@ -94,8 +96,8 @@ pub async fn run(
             let _ = alarm.poll_fired(cx);
         }
         Poll::Pending
-    })
-    .await;
+    }));
+    let _ = line.unless_cut(moves).await;
     Moved {
         up: up.moved,
         down: down.moved,

@@ -8,7 +8,6 @@ use pointsman_config::policy::HashBy;
 use super::classify;
 use super::field::{Known, Span};
 use super::head::RequestHead;
-use crate::balance::hash_bytes;
 use crate::route::{self, RequestView};
 
 /// A request made ready for routing.
@@ -50,18 +49,7 @@ impl<'a> View<'a> {
 
     /// The hash of what the pool hashes by, if the request has it.
     pub fn hash(&self, by: &HashBy) -> Option<u64> {
-        match by {
-            HashBy::ClientIp => Some(match self.client {
-                IpAddr::V4(ip) => hash_bytes(&ip.octets()),
-                IpAddr::V6(ip) => hash_bytes(&ip.octets()),
-            }),
-            HashBy::Path => Some(hash_bytes(self.path.as_bytes())),
-            HashBy::Header(name) => self.header(name).next().map(hash_bytes),
-            HashBy::Cookie(name) => self.cookies(name.as_bytes()).next().map(hash_bytes),
-            HashBy::Query(name) => route::query::parameters(self.query?)
-                .find(|(given, _)| *given == name.as_bytes())
-                .map(|(_, value)| hash_bytes(value)),
-        }
+        route::affinity(self, by)
     }
 }
 

@@ -133,9 +133,11 @@ impl Trial<'_> {
         std::future::poll_fn(|cx| client.poll_flush(cx)).await?;
         answer.entered.endpoint().errors.went_well();
         let (stream, input) = client.tunnel().ok_or(Reason::Internal)?;
+        let line = self.scene.worker.lines.enter(answer.entered.endpoint());
         let moved = tunnel::run(
             (stream, input),
             (&mut up.stream, &mut up.input),
+            &line,
             self.scene.alarm,
             self.route.timeouts.tunnel,
         )

@@ -1,9 +1,17 @@
 //! The command line.
 
+mod backend;
+mod contact;
+mod policy;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::{Args as Group, Parser, Subcommand};
+
+pub use backend::{Backend, BackendAction, BackendName, Disable, Drain, Enable, Terms, Weight};
+pub use contact::{Contact, ContactAction, Resume, Yield};
+pub use policy::{Check, Completions, Explain, Fmt, Format, Init, Man, Plan, ShellName};
 
 /// The switch at the front of a server cluster.
 #[derive(Debug, Parser)]
@@ -34,16 +42,32 @@ pub enum Command {
     Run(Run),
     /// Say whether a policy is right, and everything that is wrong with it
     Check(Check),
+    /// Say what a reload would change
+    Plan(Plan),
+    /// Say which route and backend a request would get, and why
+    Explain(Explain),
     /// Have the running switch read its policy again
     Reload(Reload),
     /// Show what the running switch does
     Status(Status),
+    /// Take single backends out and bring them back, or change their weight, while it runs
+    Backend(Backend),
+    /// Show what has happened: health, reloads, orders by hand, roles; follow it live
+    Events(Events),
     /// Have the running switch hand over to a new process, and lose no connection
     Upgrade(Upgrade),
     /// Show, give up and take back the addresses that switches share
     Contact(Contact),
     /// Try it out: three web servers, a switch in front of them, live
     Demo(Demo),
+    /// Lay policies out in one form; comments stay
+    Fmt(Fmt),
+    /// Write a first policy to begin with
+    Init(Init),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
     /// Print the JSON Schema of the policy language
     Schema,
     /// Print the reference of the policy language in Markdown
@@ -86,37 +110,22 @@ pub struct Run {
     pub watch: bool,
 }
 
-/// `pointsman check`
+/// Which switch is meant, and by which right.
 #[derive(Debug, Group)]
-#[command(
-    after_help = "Exit code 0: the policy is right (there may be warnings); 1: it is not.\n\n\
-    Examples:\n  \
-    pointsman check pointsman.toml\n  \
-    pointsman check --format github pointsman.toml  annotations for a workflow"
-)]
-pub struct Check {
-    /// The policy [default: ./pointsman.toml, or /etc/pointsman/pointsman.toml]
-    pub file: Option<PathBuf>,
-    /// How the report is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-}
-
-/// How a report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// An array of problems
-    Json,
-    /// Workflow annotations
-    Github,
+pub struct Target {
+    /// Which switch.
+    #[command(flatten)]
+    pub which: Which,
+    /// A file with the admin token, where one is asked for [default: POINTSMAN_TOKEN, or that of
+    /// the policy]
+    #[arg(long, value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// Which switch is meant.
 #[derive(Debug, Group)]
 #[group(multiple = false)]
-pub struct Target {
+pub struct Which {
     /// The policy that the switch runs with: its admin.listen is used
     pub file: Option<PathBuf>,
     /// The admin address, such as 127.0.0.1:9900 or unix:/run/pointsman/admin.sock
@@ -150,6 +159,27 @@ pub struct Status {
     pub target: Target,
 }
 
+/// `pointsman events`
+#[derive(Debug, Group)]
+#[command(after_help = "Examples:\n  \
+    pointsman events --since 1h                     what has happened in the last hour\n  \
+    pointsman events -f                             and what happens from now on, until Ctrl-C\n  \
+    pointsman events -f --json | jq .               one JSON object per line")]
+pub struct Events {
+    /// Go on with what happens from now on; goes on after an upgrade, too
+    #[arg(short, long)]
+    pub follow: bool,
+    /// One JSON object per line
+    #[arg(long)]
+    pub json: bool,
+    /// No older ones than this, such as 10m [default: all that are kept, 1024 at most]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
 /// `pointsman upgrade`
 #[derive(Debug, Group)]
 #[command(
@@ -161,67 +191,6 @@ pub struct Upgrade {
     /// The program to start [default: the running one's file, which may have been replaced]
     #[arg(long, value_name = "PATH")]
     pub binary: Option<PathBuf>,
-    /// Which switch
-    #[command(flatten)]
-    pub target: Target,
-}
-
-/// `pointsman contact`
-#[derive(Debug, Group)]
-#[command(after_help = "Examples:\n  \
-    pointsman contact status                        who holds which address, who would take over\n  \
-    pointsman contact yield --group 51              before work on this machine\n  \
-    pointsman contact resume                        after it")]
-pub struct Contact {
-    /// What to do with them.
-    #[command(subcommand)]
-    pub action: ContactAction,
-}
-
-/// `pointsman contact` ...
-#[derive(Debug, Subcommand)]
-pub enum ContactAction {
-    /// Show who holds the addresses, the other switches, and what happened last
-    #[command(after_help = "Exit code 1: this switch has no contact address.")]
-    Status(Status),
-    /// Give addresses up to another switch, and do not take them back before `resume`
-    Yield(Yield),
-    /// Stand for addresses again
-    Resume(Resume),
-}
-
-/// `pointsman contact yield`
-#[derive(Debug, Group)]
-#[command(
-    after_help = "Exit code 0: another switch holds the addresses, or this one held none; 1: this \
-    switch has no contact address, or is in no such group; 4: no switch would take over, and \
-    nothing has changed.\n\n\
-    Examples:\n  \
-    pointsman contact yield --group 51 /etc/pointsman/pointsman.toml\n  \
-    pointsman contact yield --admin 127.0.0.1:9900 --force"
-)]
-pub struct Yield {
-    /// The addresses of this group alone, 1 to 255 [default: all]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
-    pub group: Option<u8>,
-    /// Though no switch would take over: clients are not served then
-    #[arg(long)]
-    pub force: bool,
-    /// Which switch
-    #[command(flatten)]
-    pub target: Target,
-}
-
-/// `pointsman contact resume`
-#[derive(Debug, Group)]
-#[command(
-    after_help = "Exit code 0: this switch stands for the addresses again, and takes them back if \
-    it is preferred for them; 1: it has no contact address, or is in no such group."
-)]
-pub struct Resume {
-    /// The addresses of this group alone, 1 to 255 [default: all]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
-    pub group: Option<u8>,
     /// Which switch
     #[command(flatten)]
     pub target: Target,
