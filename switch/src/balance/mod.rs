@@ -154,6 +154,7 @@ mod tests {
 
     use super::testing::{candidates, tried};
     use super::*;
+    use crate::endpoint::Most;
 
     fn policies() -> impl Strategy<Value = policy::Balance> {
         prop_oneof![
@@ -183,7 +184,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
         #[test]
-        fn every_policy_tries_each_candidate_once_and_then_gives_up(
+        fn every_policy_tries_each_candidate_that_has_room_once_and_then_gives_up(
             policy in policies(),
             weights in proptest::collection::vec(1u32..=1000, 0..12),
             cursor: u64,
@@ -191,6 +192,7 @@ mod tests {
             hash: Option<u64>,
             now: u64,
             load in proptest::collection::vec(0usize..12, 12),
+            limits in proptest::collection::vec(proptest::option::of(1u32..12), 12),
         ) {
             let candidates = candidates(&weights);
             let _under_way: Vec<_> = candidates
@@ -200,13 +202,19 @@ mod tests {
                 .map(|candidate| candidate.endpoint.enter())
                 .collect();
             let balance = build(&policy, &candidates, &Memory::default());
+            for (candidate, limit) in candidates.iter().zip(limits) {
+                let most = limit.map_or(Most::Unlimited, Most::Fixed);
+                candidate.endpoint.limit.set(most, &Arc::default());
+            }
+            let has_room = |candidate: &&Candidate| candidate.endpoint.has_room();
             let mut tried = Tried::default();
-            for _ in &candidates {
+            for _ in candidates.iter().filter(has_room) {
                 let choice = Choice { cursor, entropy, hash, now, tried: &tried };
                 let place = balance.pick(&candidates, &choice);
                 prop_assert!(place.is_some_and(|place| place < candidates.len()));
                 let id = candidates[place.unwrap_or_default()].endpoint.id;
                 prop_assert!(!tried.contains(id));
+                prop_assert!(candidates[place.unwrap_or_default()].endpoint.has_room());
                 tried.insert(id);
             }
             let choice = Choice { cursor, entropy, hash, now, tried: &tried };

@@ -164,8 +164,8 @@ impl Locality {
         Some(self.places[at].1 as usize)
     }
 
-    /// Another try of a request: whoever else serves the target, or else the least loaded one. What
-    /// is remembered does not change for it.
+    /// Another try of a request, or one for whose server there is no room: whoever else serves the
+    /// target, or else the least loaded one. What is remembered does not change for it.
     fn again(&self, candidates: &[Candidate], choice: &Choice<'_>, hash: u64) -> Option<usize> {
         let target = self.table.get(hash).unwrap_or_default();
         let places = target.servers.iter().filter_map(|id| self.place(id));
@@ -193,6 +193,9 @@ impl Balance for Locality {
         }
         let known = self.table.get(hash);
         let plan = self.plan(candidates, hash, known, choice.now)?;
+        if !choice.is_open(&candidates[plan.place]) {
+            return self.again(candidates, choice, hash);
+        }
         if let Some(change) = plan.change {
             // Two workers at once may both change it: then one of them has done so in vain.
             self.table.put(hash, &change);

@@ -5,7 +5,7 @@ use super::*;
 use crate::balance::Tried;
 use crate::balance::hash::mix;
 use crate::balance::testing::{candidates, tried};
-use crate::endpoint::InFlight;
+use crate::endpoint::{InFlight, Most};
 
 const LOW: u32 = 5;
 const HIGH: u32 = 10;
@@ -151,6 +151,21 @@ fn another_try_goes_to_another_server_of_the_target_and_changes_nothing() {
     let place = locality.pick(&candidates, &choice(1, 2, &tried));
     assert_eq!(place, Some(other));
     assert_eq!(servers(&locality, 1), before);
+}
+
+#[test]
+fn when_there_is_no_room_at_a_target_s_server_another_one_helps_out_and_it_stays_its_server() {
+    let candidates = candidates(&[1; 3]);
+    let locality = locality(&candidates);
+    let home = pick(&locality, &candidates, 1, 0);
+    let before = servers(&locality, 1);
+    let limit = &candidates[home].endpoint.limit;
+    limit.set(Most::Fixed(2), &Arc::default());
+    let full = busy(&candidates[home], 2);
+    assert_ne!(pick(&locality, &candidates, 1, 1), home);
+    assert_eq!(servers(&locality, 1), before);
+    drop(full);
+    assert_eq!(pick(&locality, &candidates, 1, 2), home);
 }
 
 #[test]
