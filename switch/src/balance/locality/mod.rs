@@ -66,6 +66,19 @@ impl Locality {
         }
     }
 
+    /// What is to be done with a request's first try.
+    fn decide(&self, candidates: &[Candidate], choice: &Choice<'_>, hash: u64) -> Option<Plan> {
+        let plan = self.plan(candidates, hash, self.table.get(hash), choice.now)?;
+        if choice.is_open(&candidates[plan.place]) {
+            return Some(plan);
+        }
+        let place = self.again(candidates, choice, hash)?;
+        Some(Plan {
+            place,
+            change: None,
+        })
+    }
+
     fn plan(
         &self,
         candidates: &[Candidate],
@@ -191,11 +204,7 @@ impl Balance for Locality {
         if !choice.tried.is_empty() {
             return self.again(candidates, choice, hash);
         }
-        let known = self.table.get(hash);
-        let plan = self.plan(candidates, hash, known, choice.now)?;
-        if !choice.is_open(&candidates[plan.place]) {
-            return self.again(candidates, choice, hash);
-        }
+        let plan = self.decide(candidates, choice, hash)?;
         if let Some(change) = plan.change {
             // Two workers at once may both change it: then one of them has done so in vain.
             self.table.put(hash, &change);
@@ -207,8 +216,7 @@ impl Balance for Locality {
         let Some(hash) = choice.hash.filter(|_| choice.tried.is_empty()) else {
             return self.pick(candidates, choice);
         };
-        let plan = self.plan(candidates, hash, self.table.get(hash), choice.now);
-        plan.map(|plan| plan.place)
+        self.decide(candidates, choice, hash).map(|plan| plan.place)
     }
 }
 
