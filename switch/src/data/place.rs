@@ -1,6 +1,7 @@
 //! A place at one of a pool's backends; where none has room, one is waited for in the pool's queue.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -45,6 +46,19 @@ impl Wanted<'_> {
             Some(home) => home.try_enter(),
             None => worker.enter(self.pool, self.hash, self.tried),
         }
+    }
+
+    /// As [`Wanted::wait`], boxed out of the sight of its caller: what seldom happens must not make
+    /// every request larger.
+    #[inline(never)]
+    pub fn boxed_wait<'f>(
+        &'f self,
+        worker: &'f Worker,
+        alarm: &'f Alarm,
+        end: Option<Instant>,
+        gone: impl FnMut(&mut Context<'_>) -> Poll<Reason> + 'f,
+    ) -> Pin<Box<dyn Future<Output = Result<InFlight, Reason>> + 'f>> {
+        Box::pin(self.wait(worker, alarm, end, gone))
     }
 
     /// Waits for a place, until `end` at the latest; `gone` tells when nobody wants it any more.

@@ -9,7 +9,7 @@ use crate::scripted::{Scripted, ok};
 use crate::support::*;
 
 fn hedged(servers: &[std::net::SocketAddr], retry: &str) -> Switch {
-    let text = policy(servers, "health = { interval = \"10s\" }")
+    let text = policy(servers, "health = { interval = \"10s\" }\neject = false")
         .replace("[[route]]", &format!("[[route]]\n{retry}"));
     Switch::start(&text)
 }

@@ -9,7 +9,7 @@ use crate::support::*;
 /// A policy whose route says this.
 fn routed(servers: &[std::net::SocketAddr], route: &str) -> String {
     // Checks keep servers in that fail in other ways than by refusing connections.
-    policy(servers, "health = { interval = \"10s\" }")
+    policy(servers, "health = { interval = \"10s\" }\neject = false")
         .replace("[[route]]", &format!("[[route]]\n{route}"))
 }
 

@@ -5,8 +5,12 @@ mod hedge;
 mod nobody;
 mod trial;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::task::Context;
 use std::time::Instant;
+
+use pointsman_config::policy::Hedge;
 
 pub(super) use self::deliver::outgoing;
 use self::trial::{Answer, Trial};
@@ -71,27 +75,28 @@ pub async fn forward<'a, C: Client>(
         (rounds, record.attempts) = (rounds + 1, record.attempts + 1);
         let endpoint = entered.endpoint().clone();
         record.backend = Some(endpoint.clone());
-        let answer = match trial.hedge() {
-            None => trial.attempt(client, entered, fresh).await,
-            // Boxed: two tries are large, and few routes hedge.
-            Some(hedge) => {
-                let place = (entered, fresh);
-                let hedged = trial.hedged(client, hedge, place, hash, &mut retry, record);
-                match Box::pin(hedged).await {
-                    Some(answer) => Ok(answer),
-                    None => continue,
+        let answer = if let Some(hedge) = trial.hedge() {
+            let place = (entered, fresh);
+            match trial
+                .boxed_hedge(client, hedge, place, hash, &mut retry, record)
+                .await
+            {
+                Some(answer) => answer,
+                None => continue,
+            }
+        } else {
+            match trial.attempt(client, entered, fresh).await {
+                Ok(answer) => answer,
+                Err(failure) => {
+                    retry.failed(&endpoint, &failure);
+                    continue;
                 }
             }
         };
-        match answer {
-            Ok(answer) => {
-                record.backend_took = answer.took;
-                match retry.is_refused(answer.head.status, answer.is_spent()) {
-                    true => refused = Some(Box::new(answer)),
-                    false => break trial.deliver(client, answer, record).await,
-                }
-            }
-            Err(failure) => retry.failed(&endpoint, &failure),
+        record.backend_took = answer.took;
+        match retry.is_refused(answer.head.status, answer.is_spent()) {
+            true => refused = Some(Box::new(answer)),
+            false => break trial.deliver(client, answer, record).await,
         }
     };
     if rounds > 1 {
@@ -100,7 +105,7 @@ pub async fn forward<'a, C: Client>(
     outcome
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
     /// The place at a backend that the next try takes, and whether only a new connection will do.
     async fn choose<C: Client>(
         &self,
@@ -145,10 +150,26 @@ impl Trial<'_> {
             Err(false) => Err(Reason::NoBackend),
             Err(true) => {
                 let gone = |cx: &mut Context<'_>| client.poll_gone(cx);
-                // Boxed: what seldom happens must not make every request larger.
-                Box::pin(wanted.wait(worker, self.scene.alarm, self.end, gone)).await
+                wanted
+                    .boxed_wait(worker, self.scene.alarm, self.end, gone)
+                    .await
             }
         }
+    }
+
+    /// [`Trial::hedged`], boxed out of the sight of its caller: what is built there, if only for a
+    /// moment, makes the future of every request larger, and that is copied when it is begun.
+    #[inline(never)]
+    fn boxed_hedge<'f, C: Client>(
+        &'f self,
+        client: &'f mut C,
+        hedge: Hedge,
+        place: (InFlight, bool),
+        hash: Option<u64>,
+        retry: &'f mut Retry<'_>,
+        record: &'f mut Record<'_>,
+    ) -> Pin<Box<dyn Future<Output = Option<Answer<'a>>> + 'f>> {
+        Box::pin(self.hedged(client, hedge, place, hash, retry, record))
     }
 
     /// Whether the pool's budget allows one more try; it is counted then.
