@@ -14,7 +14,12 @@ use crate::source::{MAX_POLICY_BYTES, Place, parse, read_text};
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(path: &Path) -> Result<Vec<Backend>, Report> {
-    match read_text(path, MAX_POLICY_BYTES) {
+    // To open a pipe may take forever.
+    let text = match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(format!("{} is not a file", path.display())),
+        _ => read_text(path, MAX_POLICY_BYTES),
+    };
+    match text {
         Ok(text) => of_text(&text, path),
         Err(message) => {
             let mut d = Diagnostics::default();
@@ -87,5 +92,6 @@ mod tests {
     fn a_file_that_is_not_there_is_told() {
         let report = read(Path::new("/nowhere/app.backends.toml")).unwrap_err();
         assert_eq!(report.problems[0].code, "unreadable-file");
+        assert!(read(Path::new("/dev/null")).is_err());
     }
 }

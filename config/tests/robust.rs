@@ -15,14 +15,16 @@ use proptest::prelude::*;
 mod answer;
 use answer::answer;
 
-const VALID: [&str; 7] = [
+const VALID: [&str; 9] = [
     include_str!("accepted/full.toml"),
     include_str!("accepted/inheritance.toml"),
     include_str!("accepted/matches.toml"),
     include_str!("accepted/tcp.toml"),
     include_str!("accepted/contact.toml"),
+    include_str!("accepted/stay-and-find.toml"),
     include_str!("refused/bad-values.toml"),
     include_str!("refused/contact.toml"),
+    include_str!("refused/stay-and-find.toml"),
 ];
 
 /// Pieces that are likely to lead somewhere.

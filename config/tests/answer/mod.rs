@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
+use pointsman_config::backends;
 use pointsman_config::policy::Policy;
 
 /// Panics when the text gets no answer, or a report that does not fit it.
 pub fn answer(text: &str) {
+    if let Err(report) = backends::of_text(text, Path::new("list.toml")) {
+        assert!(report.has_errors());
+        assert!(report.headline().len() > 10);
+    }
     if let Err(report) = Policy::from_toml(text, Path::new("tests/accepted/any.toml")) {
         assert!(report.has_errors());
         assert!(report.render_text(true).len() > 10);

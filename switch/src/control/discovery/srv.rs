@@ -49,39 +49,34 @@ impl Srv {
 
     async fn look(&mut self) -> Result<Vec<Backend>, String> {
         self.refresh.wait().await;
-        let looked = self.records().await;
-        let (records, mut ttl) = match looked {
-            Ok(found) => found,
-            Err(why) => {
-                self.refresh.ended(None);
-                return Err(why);
-            }
-        };
-        let mut last_error = None;
+        let found = self.find().await;
+        let ttl = found.as_ref().ok().map(|(_, ttl)| *ttl);
+        self.refresh.ended(ttl);
+        found.map(|(backends, _)| backends)
+    }
+
+    /// The backends, and for how long they hold.
+    async fn find(&mut self) -> Result<(Vec<Backend>, Duration), String> {
+        let (records, mut ttl) = self.records().await?;
+        let mut why = None;
         let mut targets = HashMap::new();
         for record in &records {
             if targets.contains_key(&record.target) {
                 continue;
             }
+            // A target that cannot be looked up keeps the addresses that it had.
             let mut addresses = self.targets.remove(&record.target).unwrap_or_default();
-            let answers = self.names.addresses(&record.target).await;
-            match addresses.learn(answers) {
-                Ok(found) => ttl = ttl.min(found),
-                Err(why) => last_error = Some(format!("{}: {why}", record.target)),
+            match addresses.learn(self.names.addresses(&record.target).await) {
+                Ok(holds) => ttl = ttl.min(holds),
+                Err(error) => why = Some(format!("{}: {error}", record.target)),
             }
             targets.insert(record.target.clone(), addresses);
         }
         self.targets = targets;
         let backends = backends(&records, &self.targets);
-        match last_error {
-            Some(why) if backends.is_empty() => {
-                self.refresh.ended(None);
-                Err(why)
-            }
-            _ => {
-                self.refresh.ended(Some(ttl));
-                Ok(backends)
-            }
+        match why {
+            Some(why) if backends.is_empty() => Err(why),
+            _ => Ok((backends, ttl)),
         }
     }
 
