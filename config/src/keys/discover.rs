@@ -26,8 +26,8 @@ static TABLE: Section = Section {
         Key::new(
             "srv",
             Kind::Text(Format::Service),
-            "Every SRV record of this service is a backend, with its port and weight (RFC 2782). Of \
-             several priorities the lowest number counts.",
+            "Every SRV record of this service is a backend, with its port and weight (RFC 2782). \
+             Priorities become groups in their order.",
             "\"_http._tcp.app.internal\"",
         ),
         Key::new(

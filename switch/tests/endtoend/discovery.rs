@@ -216,13 +216,14 @@ fn srv_records_say_port_weight_and_who_goes_first() {
         "discover = {{ srv = \"_http._tcp.app.internal\", resolvers = \"{}\" }}",
         server.address
     )));
-    wait_for_source(&switch, "found", 2);
+    wait_for_source(&switch, "found", 3);
     let port = |at: usize| servers[at].address.port();
     let mut got = names(&switch);
     got.sort();
     let expected = [
         format!("a.internal:{}", port(0)),
         format!("b.internal:{}", port(1)),
+        format!("c.internal:{}", port(2)),
     ];
     assert_eq!(got, expected);
     let answers: Vec<_> = (0..40).map(|_| switch.get("/").1).collect();
@@ -230,6 +231,10 @@ fn srv_records_say_port_weight_and_who_goes_first() {
     assert_eq!(count("one\n") + count("two\n"), 40);
     // Each worker counts for itself.
     assert!((25..=35).contains(&count("one\n")), "{answers:?}");
+    servers[..2].iter().for_each(|server| server.control.kill());
+    wait_until("the spare one takes over", || {
+        switch.get("/") == (200, "spare\n".to_owned())
+    });
 }
 
 #[test]

@@ -132,7 +132,7 @@ async fn follow(name: Discover, mut source: Box<dyn Source>, found: mpsc::Sender
 
 /// The order of what a name server tells changes from lookup to lookup.
 fn tidy(mut backends: Vec<Backend>) -> Vec<Backend> {
-    let key = |backend: &Backend| (backend.addr.clone(), backend.name.clone());
+    let key = |one: &Backend| (one.addr.clone(), one.priority, one.name.clone());
     backends.sort_by_cached_key(key);
     backends.dedup_by(|one, other| one.addr == other.addr);
     backends.truncate(MAX_BACKENDS);

@@ -1,6 +1,6 @@
 //! The SRV records of a service (RFC 2782).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl Srv {
         if records.is_empty() {
             return Err("the service is not offered".to_owned());
         }
-        Ok((best(records), answer.ttl))
+        Ok((bounded(records), answer.ttl))
     }
 }
 
@@ -109,33 +109,41 @@ fn record(srv: &SRV) -> Option<Record> {
     })
 }
 
-/// Those of the lowest number: others are for when none of these can be reached, which a pool without
-/// groups cannot say.
-fn best(mut records: Vec<Record>) -> Vec<Record> {
-    let least = records.iter().map(|record| record.priority).min();
-    records.retain(|record| Some(record.priority) == least);
+/// The most important ones. A pool has few groups, so that the last priorities share one.
+fn bounded(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| record.priority);
     records.truncate(MAX_RECORDS);
     records
 }
 
+/// The group of each priority: what counts is their order.
+fn groups(records: &[Record]) -> HashMap<u16, u8> {
+    let priorities: BTreeSet<u16> = records.iter().map(|record| record.priority).collect();
+    let groups = (0..=Backend::BACKUP).chain(std::iter::repeat(Backend::BACKUP));
+    priorities.into_iter().zip(groups).collect()
+}
+
 fn backends(records: &[Record], targets: &HashMap<String, Addresses>) -> Vec<Backend> {
     let heaviest = records.iter().map(|record| record.weight).max();
-    let of_record = |record: &Record| {
+    let heaviest = heaviest.unwrap_or_default();
+    let groups = groups(records);
+    let mut backends = Vec::new();
+    for record in records {
         let addresses = targets.get(&record.target).map(Addresses::all);
         let addresses = addresses.unwrap_or_default();
+        let name = format!("{}:{}", record.target, record.port);
         let several = addresses.len() > 1;
-        let (record, heaviest) = (record.clone(), heaviest.unwrap_or_default());
-        addresses.into_iter().map(move |ip| Backend {
+        backends.extend(addresses.into_iter().map(|ip| Backend {
             name: match several {
-                true => format!("{}:{} ({ip})", record.target, record.port),
-                false => format!("{}:{}", record.target, record.port),
+                true => format!("{name} ({ip})"),
+                false => name.clone(),
             },
             addr: BackendAddr::Socket(SocketAddr::new(ip, record.port)),
             weight: weight(record.weight, heaviest),
-            priority: 0,
-        })
-    };
-    records.iter().flat_map(of_record).collect()
+            priority: groups.get(&record.priority).copied().unwrap_or_default(),
+        }));
+    }
+    backends
 }
 
 /// The weights of records go up to 65535. One of 0 has a small chance and not none.
@@ -200,14 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn of_several_priorities_the_lowest_number_counts() {
-        let records = vec![
-            srv(20, 1, 80, "c."),
-            srv(10, 1, 80, "a."),
-            srv(10, 1, 80, "b."),
-        ];
-        let targets: Vec<_> = best(records).into_iter().map(|one| one.target).collect();
-        assert_eq!(targets, ["a", "b"]);
+    fn priorities_become_groups_in_their_order() {
+        let records = [30, 10, 500, 10].map(|priority| srv(priority, 1, 80, "a."));
+        let groups = groups(&records);
+        assert_eq!([10, 30, 500].map(|priority| groups[&priority]), [0, 1, 2]);
+        let many: Vec<_> = (0..400).map(|n| srv(n, 1, 80, "a.")).collect();
+        let many = bounded(many.into_iter().rev().collect());
+        assert_eq!((many.len(), many[0].priority), (MAX_RECORDS, 0));
+        let groups = super::groups(&many);
+        assert_eq!([0, 9, 255].map(|priority| groups[&priority]), [0, 9, 10]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::view::View;
 use crate::balance::Tried;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, clock};
 use crate::pool::{Home, Pool, Sticky};
 
 /// What holds for one request to a pool with `sticky`.
@@ -38,10 +38,16 @@ impl<'a> Stay<'a> {
         self.home.is_some()
     }
 
-    /// The backend that the cookie leads to, unless it was tried.
+    /// The backend that the cookie leads to, unless it was tried; it is about to be asked.
     pub fn home(&self, tried: &Tried) -> Option<&'a Arc<Endpoint>> {
         let candidate = self.pool.candidates.get(self.home?.candidate)?;
-        (!tried.contains(candidate.endpoint.id)).then_some(&candidate.endpoint)
+        let endpoint = &candidate.endpoint;
+        if tried.contains(endpoint.id) {
+            return None;
+        }
+        let now = if self.pool.wants_time { clock::now() } else { 0 };
+        self.pool.asked(endpoint, now);
+        Some(endpoint)
     }
 
     /// The cookie's name: backends do not see it.
