@@ -319,18 +319,15 @@ fn backends_that_stay_in_a_file_keep_what_is_known_of_them() {
     }
     let of_one = |switch: &Switch| switch.status()["pools"][0]["backends"][1].clone();
     let before = of_one(&switch);
-    assert_eq!(
-        (&before["weight"], &before["requests"]),
-        (&3.into(), &6.into())
-    );
+    assert_eq!(before["weight"], 3);
+    // Each worker counts for itself.
+    assert!(before["requests"].as_u64() > Some(2), "{before}");
     let more = text.replace("}]", &format!("}}, \"{}\"]", two.address));
     replace(&file, &more.replace("weight = 3", "weight = 2"));
     wait_for_source(&switch, "found", 2);
     let after = of_one(&switch);
-    assert_eq!(
-        (&after["weight"], &after["requests"]),
-        (&2.into(), &6.into())
-    );
+    assert_eq!(after["weight"], 2);
+    assert_eq!(after["requests"], before["requests"]);
     assert_eq!(after["state"], "up", "it is known already");
     // A reload keeps it all as well.
     switch.rewrite(&policy.replace("[pool.app]", "[pool.app]\nbalance = \"random\""));
