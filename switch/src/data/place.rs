@@ -18,7 +18,7 @@ use crate::pool::Pool;
 pub struct Wanted<'w> {
     /// A backend of this pool.
     pub pool: &'w Pool,
-    /// This one and no other, though it may have to be waited for.
+    /// Rather this one than another; when it has no room, it is as if there were none.
     pub home: Option<&'w Arc<Endpoint>>,
     /// What is hashed, for pools that do.
     pub hash: Option<u64>,
@@ -42,10 +42,8 @@ impl Wanted<'_> {
 
     /// A place that is free now.
     fn free(&self, worker: &Worker) -> Option<InFlight> {
-        match self.home {
-            Some(home) => home.try_enter(),
-            None => worker.enter(self.pool, self.hash, self.tried),
-        }
+        let home = self.home.and_then(|home| home.try_enter());
+        home.or_else(|| worker.enter(self.pool, self.hash, self.tried))
     }
 
     /// As [`Wanted::wait`], boxed out of the sight of its caller: what seldom happens must not make

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::client::Conn;
+use crate::client::{Answer, Conn};
 use crate::programs::{certificate, curl};
 use crate::support::*;
 
@@ -222,16 +222,41 @@ fn a_websocket_stays_too() {
     let (home, set) = ask(&mut conn, "");
     let cookie = format!("Cookie: {}\r\n", pair(&set.expect("a cookie")));
     for _ in 0..4 {
-        let mut conn = Conn::open(switch.address("web"));
-        let answer = conn
-            .ask(&format!(
-                "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-                 Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{cookie}\r\n"
-            ))
-            .expect("an answer");
-        assert_eq!(answer.status, 101);
+        let (_socket, answer) = upgraded(&switch, &cookie);
         assert_eq!(answer.field("x-backend"), Some(home.as_str()));
         assert_eq!(answer.field("set-cookie"), None);
     }
+}
+
+fn upgraded(switch: &Switch, cookie: &str) -> (Conn, Answer) {
+    let mut conn = Conn::open(switch.address("web"));
+    let answer = conn
+        .ask(&format!(
+            "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{cookie}\r\n"
+        ))
+        .expect("an answer");
+    assert_eq!(answer.status, 101);
+    (conn, answer)
+}
+
+#[test]
+fn a_backend_at_its_limit_is_passed_over_until_it_has_room() {
+    let servers = ["one", "two"].map(Backend::start);
+    let switch = Switch::start(&policy(
+        &servers.each_ref().map(|one| one.address),
+        &format!("limit = {{ requests = 1 }}\n{STICKY}"),
+    ));
+    let mut conn = Conn::open(switch.address("web"));
+    let (home, set) = ask(&mut conn, "");
+    let cookie = format!("Cookie: {}\r\n", pair(&set.expect("a cookie")));
+    let (socket, _) = upgraded(&switch, &cookie);
+    let (other, new) = ask(&mut conn, &cookie);
+    assert_ne!(other, home);
+    assert!(new.is_some(), "the client is told");
+    drop(socket);
+    wait_until("there is room again", || {
+        ask(&mut conn, &cookie) == (home.clone(), None)
+    });
 }

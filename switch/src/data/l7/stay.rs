@@ -45,7 +45,11 @@ impl<'a> Stay<'a> {
         if tried.contains(endpoint.id) {
             return None;
         }
-        let now = if self.pool.wants_time { clock::now() } else { 0 };
+        let now = if self.pool.wants_time {
+            clock::now()
+        } else {
+            0
+        };
         self.pool.asked(endpoint, now);
         Some(endpoint)
     }
