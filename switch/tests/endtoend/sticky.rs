@@ -240,30 +240,3 @@ fn upgraded(switch: &Switch, cookie: &str) -> (Conn, Answer) {
     assert_eq!(answer.status, 101);
     (conn, answer)
 }
-
-#[test]
-fn a_backend_at_its_limit_is_passed_over_until_it_has_room() {
-    let servers = ["one", "two"].map(Backend::start);
-    let switch = Switch::start(&policy(
-        &servers.each_ref().map(|one| one.address),
-        &format!("limit = {{ requests = 1 }}\n{STICKY}"),
-    ));
-    let mut conn = Conn::open(switch.address("web"));
-    let (home, set) = ask(&mut conn, "");
-    let cookie = format!("Cookie: {}\r\n", pair(&set.expect("a cookie")));
-    let mut busy = Conn::open(switch.address("web"));
-    let begun = format!("POST / HTTP/1.1\r\nHost: localhost\r\n{cookie}Content-Length: 5\r\n\r\nx");
-    busy.send(begun).expect("sent");
-    wait_until("it is under way", || {
-        let status = switch.status();
-        let backends = status["pools"][0]["backends"].as_array().expect("a list");
-        backends.iter().any(|one| one["in_flight"] == 1)
-    });
-    let (other, new) = ask(&mut conn, &cookie);
-    assert_ne!(other, home);
-    assert!(new.is_some(), "the client is told");
-    drop(busy);
-    wait_until("there is room again", || {
-        ask(&mut conn, &cookie) == (home.clone(), None)
-    });
-}
