@@ -357,10 +357,10 @@ impl State {
         let policy = self.loaded.policy.clone();
         let mut members = self.table.members(&policy, &self.resolved);
         self.table.retain(&members);
-        self.standing
-            .settle(&policy.pools, &mut members, Instant::now());
         self.overlay.lay_over(&mut members, SystemTime::now());
         self.note_duties(&members);
+        self.standing
+            .settle(&policy.pools, &mut members, Instant::now());
         tell_hub(&self.hub, &members);
         let before = self.publisher.current();
         let frame = previous.as_ref().unwrap_or(&self.frame);

@@ -16,7 +16,7 @@ use pointsman_config::policy;
 use super::health::eject::{Action, Counts, Ejector, Seat};
 use super::health::ramp::Ramp;
 use super::random::SplitMix;
-use crate::endpoint::{Endpoint, EndpointId, Health, WHOLE};
+use crate::endpoint::{Duty, Endpoint, EndpointId, Health, WHOLE};
 use crate::pool::Member;
 
 pub use known::{KnownEjection, KnownSlowStart};
@@ -270,7 +270,8 @@ impl Pool {
 }
 
 fn seat(member: &Member) -> Seat {
-    let weighs = member.weight > 0 && member.health != Health::Unresolved;
+    let on_duty = member.duty == Duty::Active;
+    let weighs = on_duty && member.weight > 0 && member.health != Health::Unresolved;
     Seat {
         id: member.endpoint.id,
         weighs,
