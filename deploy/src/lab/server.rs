@@ -11,9 +11,15 @@ pub struct Server(Daemon);
 impl Server {
     /// Starts it, and waits until it listens.
     pub fn start(host: &Host, listen: SocketAddr, name: &str) -> Self {
+        Self::start_with(host, listen, name, &[])
+    }
+
+    /// The same with more arguments, such as `--errors 100%`.
+    pub fn start_with(host: &Host, listen: SocketAddr, name: &str, more: &[&str]) -> Self {
         let file = program("pointsman-backend");
         let mut command = host.command(file.to_str().expect("a path in UTF-8"));
         command.args(["serve", "--listen", &listen.to_string(), "--name", name]);
+        command.args(more);
         let mut daemon = Daemon::start(name, &mut command);
         daemon.wait_for_log("listens at");
         Self(daemon)

@@ -16,6 +16,8 @@ pub struct Answer {
     pub status: u16,
     /// The name of the server, if one has answered.
     pub backend: String,
+    /// The cookie that was set, without its attributes.
+    pub cookie: Option<String>,
 }
 
 /// Asks once on a connection of its own, and again where that breaks: a takeover may be under way.
@@ -42,10 +44,15 @@ fn ask_once(target: SocketAddr, headers: &[(&str, &str)]) -> io::Result<Answer> 
     stream.read_to_string(&mut text)?;
     let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
     let field = |line: &str| Some(line.split_once(':')?.1.trim().to_owned());
-    let named = |line: &&str| line.to_ascii_lowercase().starts_with("x-backend:");
+    let find = |name: &str| {
+        let named = |line: &&str| line.to_ascii_lowercase().starts_with(name);
+        text.lines().find(named).and_then(field)
+    };
+    let cookie = find("set-cookie:");
     Ok(Answer {
         status: status.ok_or(io::ErrorKind::InvalidData)?,
-        backend: text.lines().find(named).and_then(field).unwrap_or_default(),
+        backend: find("x-backend:").unwrap_or_default(),
+        cookie: cookie.map(|line| line.split(';').next().unwrap_or_default().to_owned()),
     })
 }
 

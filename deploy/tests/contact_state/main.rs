@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod operation;
 #[path = "../contact_stage/mod.rs"]
 mod stage;
 

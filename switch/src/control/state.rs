@@ -11,7 +11,7 @@ use super::discovery::Found;
 use super::discovery::known::{Known as KnownSource, LookupError, Resolved};
 use super::endpoints::{EndpointTable, Entry};
 use super::health::checker::Spec;
-use super::journal::Journal;
+use super::journal::{Happening, Journal};
 use super::overlay::{Overlay, OverlayEntry};
 use super::random::SplitMix;
 use super::source::Loaded;
@@ -367,7 +367,7 @@ impl State {
         let next = self
             .frame
             .snapshot(before.generation + 1, members, Some((frame, &before)));
-        tell_panics(&self.hub, &before, &next);
+        tell_panics(&self.hub, &self.journal, &before, &next);
         self.publisher.publish(next);
     }
 }
@@ -389,18 +389,22 @@ fn name(backend: &Backend) -> Option<Discover> {
 }
 
 /// Tells which pools have come into panic, and which are out of it.
-fn tell_panics(hub: &Hub, before: &Snapshot, next: &Snapshot) {
+fn tell_panics(hub: &Hub, journal: &Journal, before: &Snapshot, next: &Snapshot) {
     let pools = next.pools.iter();
     hub.set_panics(pools.map(|pool| (pool.name.clone(), pool.panic)).collect());
     for pool in &next.pools {
         let mut old = before.pools.iter();
         let was = old.any(|other| other.name == pool.name && other.panic);
         let name = &pool.name;
-        match (was, pool.panic) {
-            (false, true) => tracing::warn!(pool = %name, "panic: too few backends are healthy"),
-            (true, false) => tracing::info!(pool = %name, "panic is over"),
-            _ => {}
-        }
+        let event = match (was, pool.panic) {
+            (false, true) => {
+                let text = format!("panic of pool {name}: too few backends are healthy");
+                Happening::warning("panic", text)
+            }
+            (true, false) => Happening::info("panic-over", format!("panic of pool {name} is over")),
+            _ => continue,
+        };
+        journal.tell(event.about("pool", name));
     }
 }
 

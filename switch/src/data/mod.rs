@@ -38,8 +38,8 @@ use crate::endpoint::EndpointId;
 use crate::event;
 use crate::metrics::Hub;
 use crate::pulse::Pulses;
-use crate::shared::quotas::Quotas;
-use crate::snapshot::{ListenerSettings, SnapshotSource};
+use crate::shared::quotas::{Limited, Pace, Quotas, Scope};
+use crate::snapshot::{ListenerSettings, Snapshot, SnapshotSource};
 
 /// What all workers are given.
 #[derive(Debug)]
@@ -69,6 +69,7 @@ pub struct Plane {
     /// What workers are to be told once the plane begins; `None` when it has.
     held_back: Mutex<Option<Vec<Order>>>,
     connections: Arc<Connections>,
+    source: SnapshotSource,
     /// Of workers that mark the time.
     pulses: OnceLock<Arc<Pulses>>,
 }
@@ -130,6 +131,7 @@ impl Plane {
             threads: Mutex::new(threads),
             held_back: Mutex::new(Some(Vec::new())),
             connections,
+            source: shared.source.clone(),
             pulses: OnceLock::new(),
         })
     }
@@ -176,8 +178,8 @@ impl Plane {
 
     /// Accepts on the prepared sockets and closes those that are wanted no more. Connections that
     /// were accepted go on.
-    pub fn commit(&self, mut prepared: Prepared) {
-        let limited = std::mem::take(&mut prepared.limited);
+    pub fn commit(&self, prepared: Prepared) {
+        let limited = limited(&self.source.current());
         self.connections.quotas.set_limited(limited);
         let orders = lock(&self.sockets).commit(prepared);
         match lock(&self.held_back).as_mut() {
@@ -267,6 +269,27 @@ impl Plane {
             let _ = worker.send(command);
         }
     }
+}
+
+/// What has a rate of its own, for other switches.
+fn limited(snapshot: &Snapshot) -> Vec<Limited> {
+    let listeners = snapshot.listeners.iter().filter_map(|settings| {
+        let rate = settings.policy.limits.requests_per_client?;
+        Some(Limited {
+            scope: Scope::Listener(settings.id),
+            name: settings.policy.name.clone(),
+            pace: Pace::new(rate, rate.count),
+        })
+    });
+    let routes = snapshot.routes.routes.iter().filter_map(|route| {
+        let limit = route.limit.as_ref()?;
+        Some(Limited {
+            scope: Scope::Route(route.id),
+            name: route.name.clone(),
+            pace: Pace::new(limit.rate, limit.burst),
+        })
+    });
+    listeners.chain(routes).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,7 +12,6 @@ use socket2::Socket;
 
 use super::listener::{self, BindError, Inherited, Origin};
 use super::worker::Command;
-use crate::shared::quotas::Limited;
 use crate::snapshot::ListenerSettings;
 use crate::sys::SocketFile;
 
@@ -44,8 +43,6 @@ pub struct Prepared {
     wanted: Vec<Place>,
     /// What of it is new.
     new: Vec<New>,
-    /// The listeners among them that limit how often a client may ask.
-    pub limited: Vec<Limited>,
 }
 
 #[derive(Debug)]
@@ -109,11 +106,7 @@ impl Sockets {
                 });
             }
         }
-        Ok(Prepared {
-            wanted,
-            new,
-            limited: limited(listeners),
-        })
+        Ok(Prepared { wanted, new })
     }
 
     fn adopted(
@@ -256,17 +249,6 @@ impl Sockets {
             }
         }
     }
-}
-
-fn limited(listeners: &[Arc<ListenerSettings>]) -> Vec<Limited> {
-    let limited = listeners.iter().filter_map(|settings| {
-        Some(Limited {
-            id: settings.id,
-            name: settings.policy.name.clone(),
-            rate: settings.policy.limits.requests_per_client?,
-        })
-    });
-    limited.collect()
 }
 
 fn actual(wanted: &BindAddr, socket: &Socket) -> BindAddr {

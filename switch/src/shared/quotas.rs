@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState;
 use pointsman_config::policy::Rate;
+use serde::{Deserialize, Serialize};
 
 /// Parts of the table, each with a lock of its own: workers seldom wait for each other, and whoever
 /// looks at all clients holds nobody up.
@@ -54,12 +55,13 @@ pub enum Scope {
 }
 
 /// Whose use is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Who {
     /// A client's network: see [`Who::client`].
     Network(IpAddr),
-    /// Whoever bears a name with these digits: see [`Who::named`].
-    Name(u128),
+    /// Whoever bears a name of this digest: see [`Who::named`].
+    Name([u64; 2]),
     /// All together.
     All,
 }
@@ -77,8 +79,17 @@ impl Who {
     /// length takes little room, and nobody can find another one that counts as the same.
     pub fn named(name: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name);
-        let half = digest.as_ref().first_chunk::<16>();
-        Self::Name(half.map_or(0, |half| u128::from_be_bytes(*half)))
+        let mut parts = digest.as_ref().as_chunks::<8>().0.iter();
+        let mut part = || parts.next().map_or(0, |part| u64::from_be_bytes(*part));
+        Self::Name([part(), part()])
+    }
+
+    /// As this switch writes it, whoever has told it.
+    fn canonical(self) -> Self {
+        match self {
+            Self::Network(ip) => Self::client(ip.to_canonical()),
+            other => other,
+        }
     }
 }
 
@@ -104,26 +115,40 @@ impl Pace {
     }
 }
 
-/// A listener that limits what a client may ask for.
+/// A listener or route that limits what may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
-    /// Its number in this process.
-    pub id: u32,
+    /// Which, by its number in this process.
+    pub scope: Scope,
     /// Its name, the same on all switches.
     pub name: String,
-    /// How often a client may ask.
-    pub rate: Rate,
+    /// How often something may be asked for.
+    pub pace: Pace,
 }
 
-/// How far a client has used up its rate, for another switch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How far somebody has used up a rate, for another switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
-    /// The listener's name.
-    pub listener: String,
-    /// The client's address; of IPv6 its /64.
-    pub client: IpAddr,
-    /// When all that it has asked for would have been due, in milliseconds from now.
+    /// Whether it is a route's rate, and not a listener's.
+    pub of_route: bool,
+    /// The listener's or route's name.
+    pub name: String,
+    /// Who has used it up.
+    pub who: Who,
+    /// When all that was asked for would have been due, in milliseconds from now.
     pub due: u32,
+}
+
+impl Limited {
+    fn is_meant(&self, used: &Used) -> bool {
+        used.of_route == self.scope.is_route() && used.name == self.name
+    }
+}
+
+impl Scope {
+    fn is_route(self) -> bool {
+        matches!(self, Self::Route(_))
+    }
 }
 
 impl Quotas {
@@ -147,9 +172,9 @@ impl Quotas {
         }
     }
 
-    /// Names the listeners that limit clients now: only of them is told and heard.
-    pub fn set_limited(&self, listeners: Vec<Limited>) {
-        *lock(&self.limited) = listeners;
+    /// Names what limits its use now: only of that is told and heard.
+    pub fn set_limited(&self, limited: Vec<Limited>) {
+        *lock(&self.limited) = limited;
     }
 
     /// For another switch: clients that have used up more than half of what may come at once,
@@ -180,21 +205,21 @@ impl Quotas {
     }
 
     /// Takes in what another switch told: of each client the larger part that is used up counts.
-    /// Nobody is kept out for longer than the period of the rate, whatever was told; unknown
-    /// listeners are passed over.
+    /// Nobody is kept out for longer than after a burst of its own, whatever was told; unknown
+    /// listeners and routes are passed over.
     pub fn merge(&self, told: &[Used], now: Instant) {
         let limited = lock(&self.limited).clone();
         for used in told {
-            let Some(listener) = limited.iter().find(|one| one.name == used.listener) else {
+            let Some(meant) = limited.iter().find(|one| one.is_meant(used)) else {
                 continue;
             };
-            let due = Duration::from_millis(used.due.into()).min(listener.rate.per);
+            let due = Duration::from_millis(used.due.into()).min(meant.pace.ahead());
             if due.is_zero() {
                 continue;
             }
             let key = Key {
-                scope: Scope::Listener(listener.id),
-                who: Who::client(used.client.to_canonical()),
+                scope: meant.scope,
+                who: used.who.canonical(),
             };
             let mut shard = self.shard(&key);
             if has_room(&mut shard, &key, now) {
@@ -241,14 +266,12 @@ fn forget_least(due: &mut Shard) {
 
 fn used(due: &Shard, limited: &[Limited], now: Instant) -> Vec<Used> {
     let all = due.iter().filter_map(|(key, at)| {
-        let (Scope::Listener(id), Who::Network(client)) = (key.scope, key.who) else {
-            return None;
-        };
-        let listener = limited.iter().find(|listener| listener.id == id)?;
+        let limited = limited.iter().find(|limited| limited.scope == key.scope)?;
         let left = at.saturating_duration_since(now);
-        (left > listener.rate.per / 2).then(|| Used {
-            listener: listener.name.clone(),
-            client,
+        (left > limited.pace.ahead() / 2).then(|| Used {
+            of_route: key.scope.is_route(),
+            name: limited.name.clone(),
+            who: key.who,
             due: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
         })
     });
@@ -275,9 +298,9 @@ mod tests {
         let quotas = Quotas::default();
         let name = "web".to_owned();
         quotas.set_limited(vec![Limited {
-            id,
+            scope: Scope::Listener(id),
             name,
-            rate: RATE,
+            pace: Pace::new(RATE, RATE.count),
         }]);
         quotas
     }
@@ -303,8 +326,9 @@ mod tests {
 
     fn told(client: IpAddr, due: u32) -> Used {
         Used {
-            listener: "web".to_owned(),
-            client,
+            of_route: false,
+            name: "web".to_owned(),
+            who: Who::Network(client),
             due,
         }
     }
@@ -398,6 +422,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_used_up_of_a_route_is_used_up_there_by_whatever_name() {
+        let pace = Pace::new(RATE, 4);
+        let quotas = |id| {
+            let quotas = Quotas::default();
+            quotas.set_limited(vec![Limited {
+                scope: Scope::Route(id),
+                name: "api".to_owned(),
+                pace,
+            }]);
+            quotas
+        };
+        let (here, there, now) = (quotas(1), quotas(2), Instant::now());
+        for who in [Who::named(b"a key"), Who::All, Who::client(client(1))] {
+            let key = |scope| Key { scope, who };
+            while here.take(key(Scope::Route(1)), pace, now).is_ok() {}
+            let told = serde_json::to_string(&here.export(now)).expect("it can be written");
+            let told: Vec<Used> = serde_json::from_str(&told).expect("it can be read");
+            there.merge(&told, now);
+            assert!(
+                there.take(key(Scope::Route(2)), pace, now).is_err(),
+                "{who:?}"
+            );
+            let later = now + pace.interval;
+            assert!(there.take(key(Scope::Route(2)), pace, later).is_ok());
+        }
+    }
+
+    #[test]
     fn what_is_heard_never_gives_back_what_was_used_up() {
         let (quotas, now) = (quotas(0), Instant::now());
         passing(&quotas, 0, client(1), 9, now);
@@ -417,11 +469,15 @@ mod tests {
     fn unknown_listeners_are_passed_over_and_mapped_addresses_understood() {
         let (quotas, now) = (quotas(0), Instant::now());
         let other = Used {
-            listener: "other".to_owned(),
+            name: "other".to_owned(),
             ..told(client(1), 1000)
         };
         let mapped = "::ffff:10.0.0.2".parse().unwrap();
-        quotas.merge(&[other, told(mapped, 1000)], now);
+        let route = Used {
+            of_route: true,
+            ..told(client(1), 1000)
+        };
+        quotas.merge(&[other, route, told(mapped, 1000)], now);
         assert_eq!(passing(&quotas, 0, client(1), 50, now), 10);
         assert_eq!(passing(&quotas, 0, client(2), 50, now), 0);
     }
@@ -438,7 +494,7 @@ mod tests {
             assert!(used.len() <= EXPORTED && used.len() > EXPORTED / 2);
             calls += 1;
             assert!(calls < 20, "{} after {calls} calls", seen.len());
-            seen.extend(used.into_iter().map(|used| used.client));
+            seen.extend(used.into_iter().map(|used| used.who));
         }
     }
 

@@ -132,6 +132,13 @@ impl Publisher {
 #[derive(Debug, Clone)]
 pub struct SnapshotSource(Arc<ArcSwap<Snapshot>>);
 
+impl SnapshotSource {
+    /// The snapshot in force.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+}
+
 /// A worker's view of the snapshots: a load costs no shared write while nothing was published.
 #[derive(Debug)]
 // The outer `Rc` is the point: cloning it writes no memory that another worker's core holds.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::command::PlanDesk;
+use super::exchange::Exchange;
 use super::status::Board;
 
 /// Orders that may wait.
@@ -25,6 +26,8 @@ pub struct ContactParts {
     pub desk: ContactDesk,
     /// Where it takes policies.
     pub plans: PlanDesk,
+    /// What it carries between the reconcilers of the group.
+    pub exchange: Arc<Exchange>,
 }
 
 #[cfg(test)]
@@ -36,6 +39,7 @@ impl ContactParts {
             board,
             desk: desk(|| {}).0,
             plans: PlanDesk::new(commands),
+            exchange: Arc::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod announce;
 mod command;
 pub mod desk;
 pub mod election;
+pub mod exchange;
 mod fitness;
 mod ghosts;
 pub mod group;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use command::{Command, Commands, commands};
 pub use command::{Inheritance, PlanDesk};
 use desk::ContactParts;
+use exchange::Exchange;
 use keeper::Keeper;
 use plan::Plan;
 use status::Board;
@@ -110,7 +112,8 @@ impl Contacts {
         let (desk, orders) = desk::desk(move || waker.wake());
         let plans = PlanDesk::new(commands.clone());
         let board = Arc::new(Board::new(""));
-        let keeper = Keeper::new(setup, inbox, orders, board.clone())?;
+        let exchange = Arc::new(Exchange::default());
+        let keeper = Keeper::new(setup, inbox, orders, board.clone(), exchange.clone())?;
         let shown = board.clone();
         let thread = std::thread::Builder::new()
             .name("contact".to_owned())
@@ -121,7 +124,12 @@ impl Contacts {
             .map_err(of)?;
         Ok(Self {
             commands,
-            parts: ContactParts { board, desk, plans },
+            parts: ContactParts {
+                board,
+                desk,
+                plans,
+                exchange,
+            },
             thread: Mutex::new(Some(thread)),
         })
     }

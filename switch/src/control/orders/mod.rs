@@ -117,6 +117,17 @@ pub fn tell_of_ended(state: &State, ended: &[OverlayEntry]) {
     }
 }
 
+/// Tells of orders that were given at another switch of the group.
+pub fn tell_of_heard(state: &State, heard: &[OverlayEntry]) {
+    for entry in heard {
+        let text = format!(
+            "`{}` of {}/{} was ordered at another switch",
+            entry.order, entry.pool, entry.backend
+        );
+        state.journal().tell(about("overlay", text, entry));
+    }
+}
+
 /// Tells of entries of which a reload has left no backend.
 pub fn tell_of_stray(state: &mut State) {
     let overlay: Overlay = state.overlay().clone();

@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Listeners;
 use super::contact::desk::ContactParts;
+use super::contact::exchange::Heard;
 use super::contact::plan::Plan;
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
@@ -177,6 +178,7 @@ impl<L: Listeners> Reconciler<L> {
         weighing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.readiness.set_pools_up(self.state.pools_up());
         self.settle();
+        self.tell_others();
         loop {
             let due = self.due();
             let wake = self.state.deadline();
@@ -199,6 +201,7 @@ impl<L: Listeners> Reconciler<L> {
                     self.stale |= self.state.has_new_loads();
                 }
                 () = until(wake) => {}
+                heard = heard(self.contact.as_ref()) => self.heard(heard),
                 () = tokio::time::sleep(next_end), if has_end => self.end_orders(),
             }
             self.stale |= self.state.advance(Instant::now());
@@ -241,6 +244,7 @@ impl<L: Listeners> Reconciler<L> {
             self.state.publish();
             self.published = Some(Instant::now());
             self.readiness.set_pools_up(self.state.pools_up());
+            self.tell_others();
         }
         self.cut_disabled();
         if std::mem::take(&mut self.moved) {
@@ -278,6 +282,28 @@ impl<L: Listeners> Reconciler<L> {
                 let _ = reply.send(done);
             }
             Message::Known(reply) => drop(reply.send(self.state.known())),
+        }
+    }
+
+    /// What the other switches of the group go on with after a takeover.
+    fn tell_others(&self) {
+        if let Some(contact) = &self.contact {
+            let (ejections, overlay) = (self.state.export_ejections(), self.state.export_overlay());
+            contact.exchange.tell(ejections, overlay);
+        }
+    }
+
+    /// Takes over what the others have found out, or were told by their operators.
+    fn heard(&mut self, heard: Vec<Heard>) {
+        for heard in heard {
+            self.stale |= match heard {
+                Heard::Ejections(known) => self.state.adopt_ejections(&known),
+                Heard::Overlay(entries) => {
+                    let new = self.state.adopt_overlay(entries);
+                    orders::tell_of_heard(&self.state, &new);
+                    !new.is_empty()
+                }
+            };
         }
     }
 
@@ -458,6 +484,13 @@ impl<L: Listeners> Reconciler<L> {
             self.stale = true;
             self.moved = true;
         }
+    }
+}
+
+async fn heard(contact: Option<&ContactParts>) -> Vec<Heard> {
+    match contact {
+        Some(contact) => contact.exchange.heard().await,
+        None => std::future::pending().await,
     }
 }
 

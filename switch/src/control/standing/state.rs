@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::super::health::eject::{Action, Ejector};
 use super::super::health::ramp::Ramp;
+use super::super::journal::Happening;
 use super::super::state::State;
 use super::{Change, KnownEjection, KnownSlowStart, Standing};
 use crate::endpoint::{Endpoint, State as EndpointState};
@@ -74,18 +75,24 @@ impl State {
         let is_out = endpoint.is_ejected();
         self.hub()
             .transition(endpoint, state(!is_out), state(is_out));
-        match change.action {
+        let event = match change.action {
             Action::Eject {
                 cause, time, times, ..
             } => {
                 let seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
                 self.hub().ejected(pool, cause);
                 tracing::warn!(%pool, %backend, why = cause, seconds, times, "backend is ejected");
+                let text = format!("{pool}/{backend} is ejected for {seconds} s: {cause}");
+                Happening::warning("ejection", text).about("reason", cause)
             }
             Action::Return { .. } => {
                 tracing::info!(%pool, %backend, "backend is back after its ejection");
+                let text = format!("{pool}/{backend} is back after its ejection");
+                Happening::info("ejection-over", text)
             }
-        }
+        };
+        let event = event.about("pool", pool).about("backend", backend);
+        self.journal().note(event);
     }
 }
 

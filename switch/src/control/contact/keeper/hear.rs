@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{Keeper, MAX_PACKETS};
+use crate::control::contact::exchange::Heard;
 use crate::control::contact::group::{GroupId, Role};
 use crate::control::contact::host::Change;
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::{Mesh, News};
 use crate::control::contact::peer::message::{Message, Yield};
 use crate::metrics::Tally;
-use crate::shared::quotas::Used;
 
 impl Keeper {
     /// What the other switches have said.
@@ -30,7 +30,7 @@ impl Keeper {
                 News::Opened(peer) => {
                     self.changed = true;
                     self.note("peer-up", None, format!("there is a session with {peer}"));
-                    self.share_with(peer);
+                    self.share_with(peer, now);
                 }
                 News::Found(peer) => {
                     tracing::info!("switch {peer} is alive");
@@ -103,14 +103,9 @@ impl Keeper {
             }
             Message::RelayOver { group } => self.clear_relays(group),
             Message::TicketKeys { keys } => self.traffic.adopt_ticket_keys(&keys),
-            Message::Quotas { clients } => {
-                let used = clients.into_iter().map(|quota| Used {
-                    listener: quota.listener,
-                    client: quota.client,
-                    due: quota.due,
-                });
-                self.traffic.merge_quotas(&used.collect::<Vec<_>>());
-            }
+            Message::Quotas { clients } => self.traffic.merge_quotas(&clients),
+            Message::Ejections { backends } => self.exchange.hear(Heard::Ejections(backends)),
+            Message::Overlay { orders } => self.exchange.hear(Heard::Overlay(orders)),
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::command::CommandInbox;
 use super::desk::{Inbox, Reply};
+use super::exchange::Exchange;
 use super::fitness::Physician;
 use super::ghosts::Ghosts;
 use super::group::GroupId;
@@ -85,6 +86,9 @@ pub(super) struct Keeper {
     relaying: HashMap<GroupId, [u8; 6]>,
     /// The ticket keys that the others were told.
     shared_tickets: u64,
+    exchange: Arc<Exchange>,
+    /// The version of it that the others know.
+    exchanged: u64,
     /// The operator had the routes withdrawn.
     routed_yielded: bool,
 }
@@ -117,6 +121,7 @@ impl Keeper {
         commands: CommandInbox,
         orders: Inbox,
         board: Arc<Board>,
+        exchange: Arc<Exchange>,
     ) -> Result<Self, String> {
         let now = Instant::now();
         let of =
@@ -144,6 +149,8 @@ impl Keeper {
             delay: Arc::default(),
             relaying: HashMap::new(),
             shared_tickets: 0,
+            exchange,
+            exchanged: 0,
             routed_yielded: false,
             phase: Phase::Waits,
             waiting: Vec::new(),

@@ -6,12 +6,13 @@ use std::time::Instant;
 use ipnet::IpNet;
 
 use super::{Keeper, Phase, REOPEN, TELL};
+use crate::control::contact::exchange::Exchange;
 use crate::control::contact::fitness::Signs;
 use crate::control::contact::group::{GroupId, Role};
 use crate::control::contact::host::{Charge, Held};
 use crate::control::contact::member::Member;
 use crate::control::contact::mesh::Mesh;
-use crate::control::contact::peer::message::{GroupState, MemberState, Message, Quota, State};
+use crate::control::contact::peer::message::{GroupState, MemberState, Message, State};
 use crate::control::contact::place::Place;
 use crate::control::contact::relay::Relay;
 use crate::control::contact::relay::soft::LOOPBACK;
@@ -153,21 +154,26 @@ impl Keeper {
                 keys: self.traffic.ticket_keys(),
             });
         }
-        let clients = self.traffic.quotas(now).into_iter().map(|used| Quota {
-            listener: used.listener,
-            client: used.client,
-            due: used.due,
-        });
-        for message in Message::quotas(clients) {
+        for message in Message::quotas(self.traffic.quotas(now)) {
             mesh.send_all(&message);
+        }
+        let version = self.exchange.version();
+        if version != self.exchanged {
+            self.exchanged = version;
+            for message in told(&self.exchange, now) {
+                mesh.send_all(&message);
+            }
         }
     }
 
     /// The same, to one that has just come.
-    pub(super) fn share_with(&mut self, peer: IpAddr) {
+    pub(super) fn share_with(&mut self, peer: IpAddr, now: Instant) {
         let keys = self.traffic.ticket_keys();
         if let Some(mesh) = &mut self.mesh {
             mesh.send(peer, &Message::TicketKeys { keys });
+            for message in told(&self.exchange, now) {
+                mesh.send(peer, &message);
+            }
         }
     }
 
@@ -264,4 +270,11 @@ impl Keeper {
         let relay = index.and_then(|index| self.relays.get(&index));
         relay.map_or(0, Relay::relayed)
     }
+}
+
+fn told(exchange: &Exchange, now: Instant) -> Vec<Message> {
+    let (ejections, overlay) = exchange.told(now);
+    let mut messages = Message::ejections(ejections);
+    messages.extend(Message::overlay(overlay));
+    messages
 }

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::heartbeat::HeartbeatKey;
 use crate::control::contact::group::{GroupId, Role};
+use crate::control::overlay::OverlayEntry;
+use crate::control::standing::KnownEjection;
+use crate::shared::quotas::Used;
 
 /// Groups that one switch may be a member of.
 pub const MAX_GROUPS: usize = 64;
@@ -16,8 +19,12 @@ pub const MAX_MESSAGE: usize = 60_000;
 pub const MAX_KEYS: usize = 8;
 /// Clients of one [`Message::Quotas`] at most.
 pub const MAX_QUOTAS: usize = 1000;
+/// Backends of one [`Message::Ejections`] and orders of one [`Message::Overlay`] at most.
+pub const MAX_BACKENDS: usize = 500;
 /// Bytes of any one string at most.
 pub const MAX_STRING: usize = 256;
+/// Bytes of an operator's reason at most.
+pub const MAX_REASON: usize = 1024;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,7 +64,17 @@ pub enum Message {
     /// How far clients have used up their rates.
     Quotas {
         /// Some clients, at most [`MAX_QUOTAS`]; the others follow in further messages.
-        clients: Vec<Quota>,
+        clients: Vec<Used>,
+    },
+    /// Backends that the sender has ejected.
+    Ejections {
+        /// Some of them, at most [`MAX_BACKENDS`]; the others follow in further messages.
+        backends: Vec<KnownEjection>,
+    },
+    /// What an operator has laid over the sender's policy, or taken back.
+    Overlay {
+        /// Some of it, at most [`MAX_BACKENDS`]; the rest follows in further messages.
+        orders: Vec<OverlayEntry>,
     },
     /// Of a later version.
     #[serde(other)]
@@ -94,26 +111,29 @@ impl Message {
 
     /// How far clients have used up their rates, in as many messages as it takes. A quota with a
     /// name that is too long is left out.
-    pub fn quotas(clients: impl IntoIterator<Item = Quota>) -> Vec<Self> {
-        let mut parts = vec![];
-        let (mut part, mut size) = (vec![], 0);
-        for quota in clients {
-            let bytes = serde_json::to_vec(&quota).map_or(usize::MAX, |bytes| bytes.len() + 1);
-            if quota.listener.len() > MAX_STRING || bytes > QUOTAS_BYTES {
-                continue;
-            }
-            if part.len() == MAX_QUOTAS || size + bytes > QUOTAS_BYTES {
-                let clients = std::mem::take(&mut part);
-                parts.push(Self::Quotas { clients });
-                size = 0;
-            }
-            size += bytes;
-            part.push(quota);
-        }
-        if !part.is_empty() {
-            parts.push(Self::Quotas { clients: part });
-        }
-        parts
+    pub fn quotas(clients: impl IntoIterator<Item = Used>) -> Vec<Self> {
+        let fits = |used: &Used| check_string(&used.name).is_ok();
+        parts(clients, MAX_QUOTAS, fits)
+            .map(|clients| Self::Quotas { clients })
+            .collect()
+    }
+
+    /// Backends that are ejected, in as many messages as it takes. One with a name that is too long
+    /// is left out.
+    pub fn ejections(backends: impl IntoIterator<Item = KnownEjection>) -> Vec<Self> {
+        let fits = |known: &KnownEjection| check_ejection(known).is_ok();
+        parts(backends, MAX_BACKENDS, fits)
+            .map(|backends| Self::Ejections { backends })
+            .collect()
+    }
+
+    /// An operator's orders, in as many messages as it takes. One with a text that is too long is
+    /// left out.
+    pub fn overlay(orders: impl IntoIterator<Item = OverlayEntry>) -> Vec<Self> {
+        let fits = |order: &OverlayEntry| check_order(order).is_ok();
+        parts(orders, MAX_BACKENDS, fits)
+            .map(|orders| Self::Overlay { orders })
+            .collect()
     }
 
     /// What serde does not look at.
@@ -130,16 +150,61 @@ impl Message {
             Self::Quotas { clients } if clients.len() > MAX_QUOTAS => {
                 Err("there are too many quotas")
             }
-            Self::Quotas { clients } => clients
-                .iter()
-                .try_for_each(|quota| check_string(&quota.listener)),
+            Self::Quotas { clients } => {
+                clients.iter().try_for_each(|used| check_string(&used.name))
+            }
+            Self::Ejections { backends } if backends.len() > MAX_BACKENDS => {
+                Err("there are too many backends")
+            }
+            Self::Ejections { backends } => backends.iter().try_for_each(check_ejection),
+            Self::Overlay { orders } if orders.len() > MAX_BACKENDS => {
+                Err("there are too many orders")
+            }
+            Self::Overlay { orders } => orders.iter().try_for_each(check_order),
             Self::Bye { .. } | Self::Unknown => Ok(()),
         }
     }
 }
 
-/// Of the quotas of one message, with room for what stands around them.
-const QUOTAS_BYTES: usize = MAX_MESSAGE - 64;
+/// Of the items of one message, with room for what stands around them.
+const ITEMS_BYTES: usize = MAX_MESSAGE - 64;
+
+/// Parts of so many items at most, each small enough for a message. What does not fit is left out.
+fn parts<T: Serialize>(
+    items: impl IntoIterator<Item = T>,
+    most: usize,
+    fits: impl Fn(&T) -> bool,
+) -> impl Iterator<Item = Vec<T>> {
+    let mut parts = vec![];
+    let (mut part, mut size) = (vec![], 0);
+    for item in items {
+        let bytes = serde_json::to_vec(&item).map_or(usize::MAX, |bytes| bytes.len() + 1);
+        if bytes > ITEMS_BYTES || !fits(&item) {
+            continue;
+        }
+        if part.len() == most || size + bytes > ITEMS_BYTES {
+            parts.push(std::mem::take(&mut part));
+            size = 0;
+        }
+        size += bytes;
+        part.push(item);
+    }
+    parts.push(part);
+    parts.into_iter().filter(|part| !part.is_empty())
+}
+
+fn check_ejection(known: &KnownEjection) -> Result<(), &'static str> {
+    let texts = [&known.pool, &known.backend, &known.address, &known.cause];
+    texts.into_iter().try_for_each(|text| check_string(text))
+}
+
+fn check_order(order: &OverlayEntry) -> Result<(), &'static str> {
+    if order.why.len() > MAX_REASON {
+        return Err("a reason is too long");
+    }
+    let texts = [&order.pool, &order.backend, &order.order];
+    texts.into_iter().try_for_each(|text| check_string(text))
+}
 
 fn check_string(string: &str) -> Result<(), &'static str> {
     match string.len() {
@@ -248,15 +313,4 @@ pub struct Yield {
     /// The sender's link-layer address, 6 bytes: segments of connections that the receiver does not
     /// know go there, until [`Message::RelayOver`]. `None`: nothing is to be passed on.
     pub relay_to: Option<[u8; 6]>,
-}
-
-/// How far a client has used up its rate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quota {
-    /// The listener's name.
-    pub listener: String,
-    /// The client's address or network.
-    pub client: std::net::IpAddr,
-    /// When all that it has asked for would have been due, in milliseconds from now.
-    pub due: u32,
 }

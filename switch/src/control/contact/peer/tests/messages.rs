@@ -1,9 +1,14 @@
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::message::*;
 use super::hello;
 use crate::control::contact::group::{Family, GroupId, Role};
+use crate::control::overlay::OverlayEntry;
+use crate::control::standing::KnownEjection;
+use crate::shared::quotas::{Used, Who};
 
 pub fn group() -> GroupId {
     GroupId {
@@ -42,11 +47,17 @@ fn state() -> impl Strategy<Value = Message> {
     })
 }
 
-fn quotas() -> impl Strategy<Value = Vec<Quota>> {
-    let quota = (string(), any::<std::net::IpAddr>(), any::<u32>());
-    let quota = quota.prop_map(|(listener, client, due)| Quota {
-        listener,
-        client,
+fn quotas() -> impl Strategy<Value = Vec<Used>> {
+    let who = prop_oneof![
+        any::<std::net::IpAddr>().prop_map(Who::Network),
+        any::<[u64; 2]>().prop_map(Who::Name),
+        Just(Who::All),
+    ];
+    let quota = (any::<bool>(), string(), who, any::<u32>());
+    let quota = quota.prop_map(|(of_route, name, who, due)| Used {
+        of_route,
+        name,
+        who,
         due,
     });
     vec(quota, 0..40)
@@ -104,17 +115,19 @@ proptest! {
     }
 }
 
-fn quota(listener: &str) -> Quota {
-    Quota {
-        listener: listener.to_owned(),
-        client: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+fn quota(name: &str) -> Used {
+    let ip = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+    Used {
+        of_route: false,
+        name: name.to_owned(),
+        who: Who::Network(ip),
         due: u32::MAX,
     }
 }
 
 #[test]
 fn quotas_are_parted_by_number_and_by_bytes_and_those_of_long_names_left_out() {
-    let sizes = |quotas: Vec<Quota>| -> Vec<usize> {
+    let sizes = |quotas: Vec<Used>| -> Vec<usize> {
         let parts = Message::quotas(quotas);
         parts.iter().for_each(|part| drop(part.encode().unwrap()));
         let length = |part: &Message| match part {
@@ -123,8 +136,8 @@ fn quotas_are_parted_by_number_and_by_bytes_and_those_of_long_names_left_out() {
         };
         parts.iter().map(length).collect()
     };
-    let short = Quota {
-        client: "::".parse().unwrap(),
+    let short = Used {
+        who: Who::All,
         due: 0,
         ..quota("")
     };
@@ -133,6 +146,38 @@ fn quotas_are_parted_by_number_and_by_bytes_and_those_of_long_names_left_out() {
     assert!(long.len() > 5 && long.iter().sum::<usize>() == 1000);
     assert_eq!(sizes(vec![quota(&"x".repeat(MAX_STRING + 1))]), [0; 0]);
     assert_eq!(sizes(vec![]), [0; 0]);
+}
+
+#[test]
+fn ejections_and_orders_are_parted_and_those_of_long_texts_left_out() {
+    let known = |backend: usize| KnownEjection {
+        pool: "p".repeat(backend),
+        backend: "10.0.0.1:80".to_owned(),
+        address: "10.0.0.1:80".to_owned(),
+        left: Duration::from_secs(30),
+        times: 2,
+        cause: "reset".to_owned(),
+        behaved: Duration::ZERO,
+    };
+    let parts = Message::ejections((0..1200).map(|_| known(3)));
+    let decoded = parts.iter().map(|part| {
+        let bytes = part.encode().unwrap();
+        assert_eq!(Message::decode(&bytes).as_ref(), Ok(part));
+        match part {
+            Message::Ejections { backends } => backends.len(),
+            _ => 0,
+        }
+    });
+    let sizes: Vec<usize> = decoded.collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 1200);
+    assert!(sizes.iter().all(|size| (1..=MAX_BACKENDS).contains(size)));
+    assert!(Message::ejections([known(MAX_STRING + 1)]).is_empty());
+    let order = |why: usize| OverlayEntry {
+        why: "w".repeat(why),
+        ..OverlayEntry::default()
+    };
+    assert_eq!(Message::overlay([order(MAX_REASON)]).len(), 1);
+    assert!(Message::overlay([order(MAX_REASON + 1)]).is_empty());
 }
 
 #[test]

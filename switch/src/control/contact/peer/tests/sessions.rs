@@ -1,8 +1,9 @@
-use super::super::message::{GroupState, MemberState, Quota, State, Yield};
+use super::super::message::{GroupState, MemberState, State, Yield};
 use super::super::session::HANDSHAKE_LIMIT;
 use super::messages::group;
 use super::*;
 use crate::control::contact::group::Role;
+use crate::shared::quotas::{Used, Who};
 
 /// One of each kind that is heard.
 fn all_kinds() -> Vec<Message> {
@@ -38,9 +39,10 @@ fn all_kinds() -> Vec<Message> {
 
 /// A message of about 50,000 bytes.
 fn long() -> Message {
-    let quota = Quota {
-        listener: "x".repeat(200),
-        client: "2001:db8::1".parse().unwrap(),
+    let quota = Used {
+        of_route: false,
+        name: "x".repeat(170),
+        who: Who::Network("2001:db8::1".parse().unwrap()),
         due: 1,
     };
     Message::Quotas {
