@@ -259,4 +259,10 @@ fn an_upgrade_lets_those_who_wait_be_served() {
     assert_eq!(slow.join().unwrap().status, 200);
     assert_eq!(statuses(clients), [200; 5]);
     assert_eq!(get(address, "/").0, 200);
+    // The successor is no child of this test, and would outlive it.
+    let pid = switch.status()["pid"]
+        .as_i64()
+        .and_then(|pid| i32::try_from(pid).ok());
+    let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
