@@ -48,9 +48,11 @@ fn status_and_metrics_tell_how_both_switches_stand() {
     peer(&a, "10.77.0.12");
     peer(&b, "10.77.0.11");
 
+    wait_until("the standby knows the holder", || {
+        shown(&b)["contacts"][0]["holder"] == "10.77.0.11"
+    });
     let status = shown(&b);
     assert_eq!(status["contacts"][0]["role"], "standby");
-    assert_eq!(status["contacts"][0]["holder"], "10.77.0.11");
     assert_eq!(status["peers"][0]["state"], "up");
     assert_eq!(shown(&a)["contacts"][0]["holder"], "this switch");
     let text = a.tell(&["contact", "status"]);
