@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv6Net};
 use super::reader::{Found, Reader};
 use super::{ContactPlaces, Placed, scalar};
 use crate::diagnostics::Diagnostics;
-use crate::policy::{Announce, Checksum, Contact, Secret};
+use crate::policy::{Announce, Checksum, Contact};
 use crate::source::{Place, Value};
 use crate::value::{format_duration, parse_interface, parse_interface_address, parse_ip};
 
@@ -64,7 +64,7 @@ pub(super) fn contact(d: &mut Diagnostics, reader: &Reader<'_>) -> Placed<Contac
         virtual_mac: reader.boolean(d, "virtual_mac").unwrap_or_default(),
         source: reader.text(d, "source", parse_ip),
         peers,
-        secret: secret(reader, d),
+        secret: scalar::secret(reader, "secret", "contact.secret", d),
         port: reader.count(d, "port").unwrap_or_default(),
         heartbeat: reader.duration(d, "heartbeat"),
         misses: reader.count(d, "misses").unwrap_or_default(),
@@ -245,21 +245,4 @@ fn peers(reader: &Reader<'_>, d: &mut Diagnostics) -> Vec<(IpAddr, Place)> {
         }
     }
     peers
-}
-
-/// No message may show any of it.
-fn secret(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<Secret> {
-    let found = reader.find("secret")?;
-    let Value::String(text) = &found.node.value else {
-        return scalar::wrong_type(d, found.key, &found.key.kind, found.node);
-    };
-    if !(16..=1024).contains(&text.len()) {
-        let message = format!("`secret` must have 16 to 1024 bytes, not {}", text.len());
-        d.error(found.node.place, "bad-value", message).help(
-            "`openssl rand -base64 32` makes a good one; keep it in a file and write secret = \
-             \"${file:/etc/pointsman/contact.secret}\"",
-        );
-        return None;
-    }
-    Some(Secret::new(text.as_str()))
 }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use super::reader::Reader;
 use crate::diagnostics::Diagnostics;
 use crate::keys::{Key, Kind, foreign_word};
-use crate::policy::Rate;
+use crate::policy::{Rate, Secret};
 use crate::source::{Node, Place, Value};
 use crate::suggest::{closest, listed, quoted};
 use crate::value::{
@@ -15,6 +16,29 @@ pub(super) fn boolean(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<boo
         Value::Boolean(value) => Some(value),
         _ => wrong_type(d, key, &key.kind, node),
     }
+}
+
+/// A secret under the key of this name, which is best kept in the file. No message may show any of it.
+pub(super) fn secret(
+    reader: &Reader<'_>,
+    name: &str,
+    file: &str,
+    d: &mut Diagnostics,
+) -> Option<Secret> {
+    let found = reader.find(name)?;
+    let Value::String(text) = &found.node.value else {
+        return wrong_type(d, found.key, &found.key.kind, found.node);
+    };
+    if !(16..=1024).contains(&text.len()) {
+        let message = format!("`{name}` must have 16 to 1024 bytes, not {}", text.len());
+        d.error(found.node.place, "bad-value", message)
+            .help(format!(
+                "`openssl rand -base64 32` makes a good one; keep it in a file and write {name} = \
+             \"${{file:/etc/pointsman/{file}}}\""
+            ));
+        return None;
+    }
+    Some(Secret::new(text.as_str()))
 }
 
 pub(super) fn integer(d: &mut Diagnostics, key: &Key, node: &Node) -> Option<i64> {

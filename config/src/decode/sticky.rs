@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::reader::Reader;
 use super::scalar;
 use crate::diagnostics::Diagnostics;
-use crate::policy::{HostPattern, SameSite, Secret, Sticky, StickyKey};
+use crate::policy::{HostPattern, SameSite, Sticky, StickyKey};
 use crate::source::Value;
 use crate::suggest::quoted;
 use crate::value::{Unfit, parse_host, parse_path, parse_token};
@@ -29,7 +29,8 @@ pub(super) fn sticky(pool: &Reader<'_>, d: &mut Diagnostics) -> Option<Sticky> {
             _ => SameSite::Lax,
         },
         http_only: reader.boolean(d, "http_only").unwrap_or_default(),
-        key: key(&reader, d).map_or(StickyKey::Host, StickyKey::Given),
+        key: scalar::secret(&reader, "key", "sticky.key", d)
+            .map_or(StickyKey::Host, StickyKey::Given),
     };
     check_names(&item, &reader, d);
     Some(item)
@@ -103,21 +104,4 @@ fn check_names(sticky: &Sticky, reader: &Reader<'_>, d: &mut Diagnostics) {
         d.error(place_of(key), "conflicting-keys", message)
             .help("leave `domain` and `path` out, or choose another name");
     }
-}
-
-/// No message may show any of it.
-fn key(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<Secret> {
-    let found = reader.find("key")?;
-    let Value::String(text) = &found.node.value else {
-        return scalar::wrong_type(d, found.key, &found.key.kind, found.node);
-    };
-    if !(16..=1024).contains(&text.len()) {
-        let message = format!("`key` must have 16 to 1024 bytes, not {}", text.len());
-        d.error(found.node.place, "bad-value", message).help(
-            "`openssl rand -base64 32` makes a good one; keep it in a file and write key = \
-             \"${file:/etc/pointsman/sticky.key}\"",
-        );
-        return None;
-    }
-    Some(Secret::new(text.as_str()))
 }

@@ -100,17 +100,11 @@ impl Exchange {
 
 /// Whether the same backend is out for the same reason, as often in a row.
 fn is_the_same((one, other): (&KnownEjection, &KnownEjection)) -> bool {
-    let parts = |known: &KnownEjection| {
-        let is_out = !known.left.is_zero();
-        (
-            known.pool.clone(),
-            known.backend.clone(),
-            known.address.clone(),
-            known.times,
-            is_out,
-        )
-    };
-    parts(one) == parts(other)
+    one.pool == other.pool
+        && one.backend == other.backend
+        && one.address == other.address
+        && one.times == other.times
+        && one.left.is_zero() == other.left.is_zero()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
