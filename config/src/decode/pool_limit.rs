@@ -16,11 +16,15 @@ pub(super) fn limit(pool: &Reader<'_>, d: &mut Diagnostics) -> Option<PoolLimit>
     let section = found.key.kind.sections().into_iter().next()?;
     let reader = pool.table(d, "limit", section)?;
     let adaptive = reader.boolean(d, "adaptive").unwrap_or_default();
-    if !adaptive {
+    let connections = reader.count(d, "connections");
+    if !adaptive && connections.is_none() {
         reader.require(d, "requests");
     }
+    let requests = reader.count(d, "requests").or(connections);
     Some(PoolLimit {
-        requests: reader.count(d, "requests").unwrap_or(MOST),
+        // A connection serves one request at a time.
+        requests: requests.unwrap_or(MOST).min(connections.unwrap_or(u32::MAX)),
+        connections,
         adaptive,
         queue,
     })

@@ -13,8 +13,19 @@ pub(super) static LIMIT: Section = Section {
                 max: 1_000_000,
             },
             "Requests under way at a backend at most; for tcp listeners: connections. Needed unless \
-             `adaptive` is set; then it is the most that may be found, 1000 without it.",
+             `adaptive` or `connections` is set; with `adaptive` it is the most that may be found, 1000 \
+             without it.",
             "200",
+        ),
+        Key::new(
+            "connections",
+            Kind::Integer {
+                min: 1,
+                max: 1_000_000,
+            },
+            "Connections that are open to a backend at most, unused ones included. As many requests, \
+             at most, are under way then. Health checks have connections of their own beside these.",
+            "100",
         ),
         Key::new(
             "adaptive",

@@ -3,8 +3,10 @@ use std::time::Duration;
 /// `pool.limit` and `pool.queue`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolLimit {
-    /// Requests, or TCP connections, under way at a backend at most.
+    /// Requests, or TCP connections, under way at a backend at most; not more than `connections`.
     pub requests: u32,
+    /// Connections that are open to a backend at most, used or not.
+    pub connections: Option<u32>,
     /// Whether less may be found to be enough.
     pub adaptive: bool,
     /// Where more of them wait.

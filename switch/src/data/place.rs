@@ -18,7 +18,7 @@ use crate::pool::Pool;
 pub struct Wanted<'w> {
     /// A backend of this pool.
     pub pool: &'w Pool,
-    /// Rather this one than another; when it has no room, it is as if there were none.
+    /// This one and no other: when it has no room, that is waited for, unless nothing may wait.
     pub home: Option<&'w Arc<Endpoint>>,
     /// What is hashed, for pools that do.
     pub hash: Option<u64>,
@@ -42,8 +42,13 @@ impl Wanted<'_> {
 
     /// A place that is free now.
     fn free(&self, worker: &Worker) -> Option<InFlight> {
-        let home = self.home.and_then(|home| home.try_enter());
-        home.or_else(|| worker.enter(self.pool, self.hash, self.tried))
+        if let Some(home) = self.home {
+            let entered = home.try_enter();
+            if entered.is_some() || self.pool.queue.is_some_and(|queue| queue.size > 0) {
+                return entered;
+            }
+        }
+        worker.enter(self.pool, self.hash, self.tried)
     }
 
     /// As [`Wanted::wait`], boxed out of the sight of its caller: what seldom happens must not make

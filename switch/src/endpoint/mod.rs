@@ -7,6 +7,7 @@ mod gradient;
 mod latency;
 mod limit;
 mod load;
+mod open;
 pub mod orca;
 mod queue;
 mod stamped;
@@ -26,6 +27,7 @@ pub const WHOLE: u16 = 1000;
 pub use self::latency::{Estimate, Latency};
 pub use self::limit::{Limit, Most};
 pub use self::load::Load;
+pub use self::open::{Open, Opened};
 pub use self::queue::{Queue, Ticket};
 
 /// An endpoint's identity for the life of the process.
@@ -141,6 +143,8 @@ pub struct Endpoint {
     pub load: Load,
     /// How much may be under way.
     pub limit: Limit,
+    /// Connections to it.
+    pub open: Open,
 }
 
 impl Endpoint {
@@ -161,6 +165,7 @@ impl Endpoint {
             latency: Latency::default(),
             load: Load::default(),
             limit: Limit::default(),
+            open: Open::default(),
         }
     }
 

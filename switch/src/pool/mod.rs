@@ -94,7 +94,7 @@ pub struct Pool {
     /// that are needed; in panic, what the policy wants then.
     pub candidates: Vec<Candidate>,
     /// Those of the other groups, for requests that all candidates have failed.
-    reserve: Vec<Candidate>,
+    pub reserve: Vec<Candidate>,
     /// Fewer members are healthy than the policy's `panic_below`.
     pub panic: bool,
     /// How one is chosen.
@@ -151,6 +151,8 @@ impl Pool {
         };
         for member in &members {
             member.endpoint.limit.set(most, &lasting.queue);
+            let connections = spec.limit.as_ref().and_then(|limit| limit.connections);
+            member.endpoint.open.limit(connections);
         }
         let (chosen, panic) = choosable::choose(&members, spec.panic, spec.spill);
         let Chosen {

@@ -266,3 +266,67 @@ fn an_upgrade_lets_those_who_wait_be_served() {
     let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
+
+/// A server that answers slowly, and the most connections that it had open at once. One beyond
+/// `expected` may be there before the end of another one is seen.
+fn counting_connections(expected: usize) -> (Scripted, Arc<AtomicUsize>) {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let peak = most.clone();
+    let server = Scripted::start(move |mut conn, _| {
+        now.fetch_add(1, Ordering::SeqCst);
+        let opened = Instant::now();
+        while now.load(Ordering::SeqCst) > expected && opened.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        peak.fetch_max(now.load(Ordering::SeqCst), Ordering::SeqCst);
+        while Request::read(&mut conn).is_some() {
+            std::thread::sleep(Duration::from_millis(3));
+            if conn.send(ok("done")).is_err() {
+                break;
+            }
+        }
+        now.fetch_sub(1, Ordering::SeqCst);
+    });
+    (server, most)
+}
+
+#[test]
+fn unused_connections_count_and_are_given_up_to_the_worker_that_needs_them() {
+    for connections in [1, 3] {
+        let (server, most) = counting_connections(connections);
+        let keys = format!(
+            "limit = {{ connections = {connections} }}\nqueue = {{ size = 100, timeout = \"1m\" }}\n\
+             health = false"
+        );
+        let text = policy(&[server.address], &keys);
+        let switch = Switch::start(&format!("[process]\nworkers = 2\n{text}"));
+        // Each client is a new connection, which either worker may get.
+        for _ in 0..10 {
+            let clients = ask(switch.address("web"), 10);
+            assert!(statuses(clients).iter().all(|status| *status == 200));
+        }
+        assert_eq!(most.load(Ordering::SeqCst), connections);
+    }
+}
+
+#[test]
+fn a_client_waits_for_its_own_server_while_another_has_room() {
+    let (one, two) = (Backend::start("one"), Backend::start("two"));
+    let keys = "limit = { requests = 1 }\nqueue = { timeout = \"1m\" }\nsticky = { cookie = \"SRV\", key = \"a key that is long enough\" }";
+    let switch = limited(&[one.address, two.address], keys);
+    let mut conn = Conn::open(switch.address("web"));
+    let first = conn.get("/").unwrap();
+    let cookie = first.field("set-cookie").expect("a cookie").to_owned();
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let home = if first.text() == "one\n" { &one } else { &two };
+    let before = served(home);
+    let asked = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n");
+    let mut held = Conn::open(switch.address("web"));
+    held.send(asked("/delay/60s")).unwrap();
+    wait_until("its server is at work", || served(home) > before);
+    let mut waits = Conn::open(switch.address("web"));
+    waits.send(asked("/")).unwrap();
+    wait_until("one waits", || switch.metric(QUEUED) == 1.0);
+    drop(held);
+    assert_eq!(waits.answer().unwrap().text(), first.text());
+}

@@ -42,6 +42,9 @@ pub struct RouteAnswer {
     pub name: String,
     /// Its conditions, all of which hold.
     pub conditions: Vec<String>,
+    /// How often it may be asked, if that is limited; whether this request would be beyond it is not
+    /// looked at.
+    pub limit: Option<String>,
 }
 
 /// A route that was passed over.
@@ -62,6 +65,8 @@ pub struct PoolAnswer {
     pub name: String,
     /// How a backend is chosen.
     pub balance: String,
+    /// While too few backends are healthy: what that means.
+    pub panic: Option<String>,
     /// What is hashed, and whether the request has it.
     pub hash: Option<String>,
     /// Where the cookie leads that keeps clients with their backend, if there is one.
@@ -103,6 +108,9 @@ impl fmt::Display for Explained {
                 conditions => format!("{} hold", conditions.join(", ")),
             };
             writeln!(f, "route {}: {all}", route.name)?;
+            if let Some(limit) = &route.limit {
+                writeln!(f, "  {limit}; beyond it 429, reason rate_limit")?;
+            }
         }
         if self.not_matching > 0 {
             let count = self.not_matching;
@@ -121,6 +129,9 @@ impl fmt::Display for PoolAnswer {
         let hash = self.hash.as_deref().map(|hash| format!(", {hash}"));
         let (name, hash) = (&self.name, hash.unwrap_or_default());
         writeln!(f, "pool {name}: {}{hash}", self.balance)?;
+        if let Some(panic) = &self.panic {
+            writeln!(f, "  {panic}")?;
+        }
         if let Some(sticky) = &self.sticky {
             writeln!(f, "  {sticky}")?;
         }

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pointsman_config::policy::HashBy;
 
 use super::answer::{BackendAnswer, PoolAnswer};
-use crate::balance::{Choice, Tried};
+use crate::balance::{Candidate, Choice, Tried};
 use crate::control::random::SplitMix;
 use crate::control::status::{BackendStatus, OverlayStatus, PoolStatus};
 use crate::endpoint::clock;
-use crate::pool::Pool;
+use crate::pool::{Member, Pool};
 use crate::route::{Asked, affinity};
 
 /// Choices that are made to see how they fall: as many turns and chances.
@@ -37,21 +37,25 @@ pub(super) fn explain(
         let mut by_hand = by_hand.filter(|entry| entry.order != "weight");
         by_hand.find(|entry| name == entry.backend || is_part(name, &entry.backend))
     };
-    let backends = status.backends.iter().zip(&counts);
+    let backends = status.backends.iter().zip(&pool.members).zip(&counts);
     let backends: Vec<_> = backends
-        .map(|(backend, count)| BackendAnswer {
+        .map(|((backend, member), count)| BackendAnswer {
             name: backend.name.clone(),
             state: backend.state.clone(),
             weight: backend.weight,
             in_flight: backend.in_flight,
             share: *count as f64 / tries as f64,
-            why: why(backend, *count > 0, entry(&backend.name)),
+            why: match entry(&backend.name) {
+                Some(entry) => by_hand(entry),
+                None => why(pool, member, backend, *count > 0),
+            },
         })
         .collect();
     let certain = backends.iter().find(|one| one.share >= 1.0);
     PoolAnswer {
         name: pool.name.clone(),
         balance: status.balance.clone(),
+        panic: status.panic.as_deref().map(panic),
         hash: pool.hash_by.as_ref().map(|by| hashed(by, hash)),
         sticky: pool.sticky.as_ref().map(|sticky| {
             let name = String::from_utf8_lossy(sticky.name());
@@ -93,7 +97,7 @@ fn counts(pool: &Pool, hash: Option<u64>) -> Vec<u64> {
         let Some(chosen) = pool.foresee(&choice) else {
             break;
         };
-        let is_it = |member: &crate::pool::Member| member.endpoint.id == chosen.id;
+        let is_it = |member: &Member| member.endpoint.id == chosen.id;
         if let Some(place) = pool.members.iter().position(is_it) {
             counts[place] += 1;
         }
@@ -107,24 +111,53 @@ fn is_part(endpoint: &str, backend: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(" ("))
 }
 
-fn why(backend: &BackendStatus, chosen: bool, by_hand: Option<&OverlayStatus>) -> String {
-    if let Some(entry) = by_hand {
-        let until = entry.until.as_ref().map(|until| format!(" until {until}"));
-        let reason = (!entry.why.is_empty()).then(|| format!(": {}", entry.why));
-        let (until, reason) = (until.unwrap_or_default(), reason.unwrap_or_default());
-        return format!("taken out by hand{until}{reason}");
+fn by_hand(entry: &OverlayStatus) -> String {
+    let until = entry.until.as_ref().map(|until| format!(" until {until}"));
+    let reason = (!entry.why.is_empty()).then(|| format!(": {}", entry.why));
+    let (until, reason) = (until.unwrap_or_default(), reason.unwrap_or_default());
+    format!("taken out by hand{until}{reason}")
+}
+
+fn panic(word: &str) -> String {
+    let what = match word {
+        "fail" => "every request is refused",
+        _ => "everything that may answer is a candidate",
+    };
+    format!("in panic, too few backends are healthy: {what}")
+}
+
+fn why(pool: &Pool, member: &Member, backend: &BackendStatus, chosen: bool) -> String {
+    let endpoint = &member.endpoint;
+    let is = |candidates: &[Candidate]| candidates.iter().any(|one| one.endpoint.id == endpoint.id);
+    let is_candidate = is(&pool.candidates);
+    match &backend.ejection {
+        Some(ejection) if is_candidate => format!("a candidate, though ejected ({})", ejection.reason),
+        Some(ejection) => format!("ejected until {}: {}", ejection.until, ejection.reason),
+        None if backend.weight == 0 => "weight 0".to_owned(),
+        None if (is_candidate || is(&pool.reserve)) && !endpoint.has_room() => {
+            "a candidate, but as much is under way there as its limit allows".to_owned()
+        }
+        None if chosen && backend.share.is_some() => {
+            let share = backend.share.unwrap_or_default() * 100.0;
+            format!("a candidate, in its slow start: {share:.0} % of its weight")
+        }
+        None if chosen => "a candidate".to_owned(),
+        None if is_candidate => "a candidate, and never the one that is chosen".to_owned(),
+        None if is(&pool.reserve) => {
+            format!("stands by: those before priority {} take everything", member.priority)
+        }
+        None => unfit(backend),
     }
+}
+
+/// Why it is no candidate: its health.
+fn unfit(backend: &BackendStatus) -> String {
     let last = backend.last_check.as_ref();
     let error = last.and_then(|check| check.error.as_deref());
-    match backend.health.as_str() {
-        _ if chosen => "a candidate".to_owned(),
-        _ if backend.weight == 0 => "weight 0".to_owned(),
-        "up" => "a candidate, and never the one that is chosen".to_owned(),
-        "starting" => "not checked yet, and others are up".to_owned(),
-        other => match error {
-            Some(error) => format!("{other}: {error}"),
-            None => other.to_owned(),
-        },
+    match (backend.health.as_str(), error) {
+        ("starting", _) => "not checked yet, and others are up".to_owned(),
+        (health, Some(error)) => format!("{health}: {error}"),
+        (health, None) => health.to_owned(),
     }
 }
 

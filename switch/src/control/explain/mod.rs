@@ -11,7 +11,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hyper::Uri;
-use pointsman_config::policy::{self, BindAddr, HashBy, Policy, Protocol};
+use pointsman_config::policy::{
+    self, BindAddr, HashBy, LimitBy, Policy, Protocol, Rate, RouteLimit,
+};
 
 use super::state::State;
 use super::status::{OverlayStatus, PoolStatus, overlay_statuses, pool_statuses};
@@ -105,6 +107,17 @@ fn field(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn limit(limit: &RouteLimit) -> String {
+    let by = match &limit.by {
+        LimitBy::ClientIp => "each client".to_owned(),
+        LimitBy::Header(name) => format!("each value of {name}"),
+        LimitBy::Route => "all clients together".to_owned(),
+    };
+    let Rate { count, per } = limit.rate;
+    let (per, burst) = (per.as_secs(), limit.burst);
+    format!("limited to {count} requests in {per} s, {burst} at once, for {by}")
+}
+
 /// What is looked at.
 #[derive(Debug, Clone)]
 pub struct Look {
@@ -168,6 +181,7 @@ impl Look {
         explained.route = Some(RouteAnswer {
             name: taken.name.clone(),
             conditions: route.held,
+            limit: taken.limit.as_ref().map(limit),
         });
         explained.outcome = match &taken.action {
             Action::Pool(place) => {

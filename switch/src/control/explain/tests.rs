@@ -46,7 +46,12 @@ const POLICY: &str = r#"
 "#;
 
 fn look(down: &[&str]) -> Look {
-    let policy = Policy::from_toml(POLICY, Path::new("test.toml"));
+    looked_at(POLICY, down, |_| ())
+}
+
+/// The state of a switch whose other backends are up, after `then`.
+fn looked_at(text: &str, down: &[&str], then: impl Fn(&Snapshot)) -> Look {
+    let policy = Policy::from_toml(text, Path::new("test.toml"));
     let loaded = Loaded {
         policy: Arc::new(policy.expect("the policy is right")),
         tls: Default::default(),
@@ -60,6 +65,7 @@ fn look(down: &[&str]) -> Look {
         }
     }
     state.publish();
+    then(&state.snapshot());
     let listeners = state.policy().listeners.iter();
     let bound = listeners.map(|one| (one.name.clone(), one.bind[0].clone()));
     let addresses = bound.collect();
@@ -154,6 +160,50 @@ fn what_no_route_takes_and_what_is_answered_here_is_told() {
     assert_eq!(admin.expect("it can be told").outcome, "answered here: 403");
     let wild = ask(&[("url", "http://a.b.example.org:8080/")]).expect("it can be told");
     assert_eq!(wild.route.expect("there is one").name, "others");
+}
+
+const HARD_TIMES: &str = r#"
+    [listener.web]
+    bind = ":8080"
+    [[route]]
+    pool = "app"
+    limit = { rate = "100/s", by = { header = "x-key" } }
+    [pool.app]
+    panic = "fail"
+    limit = { requests = 1 }
+    backends = ["10.0.0.1:80", "10.0.0.2:80", { addr = "10.0.0.3:80", priority = 3 }]
+"#;
+
+#[test]
+fn who_stands_by_and_who_is_full_is_told() {
+    let url = ("url".to_owned(), "http://a:8080/".to_owned());
+    let question = Question::read(vec![url]).expect("a question");
+    let enter = |snapshot: &Snapshot| {
+        std::mem::forget(snapshot.pools[0].members[0].endpoint.enter());
+    };
+    let explained = looked_at(HARD_TIMES, &[], enter).explain(&question);
+    let explained = explained.expect("it can be told");
+    let route = explained.route.expect("there is one");
+    let limit = route.limit.expect("it is limited");
+    assert!(limit.contains("100 requests in 1 s") && limit.contains("x-key"), "{limit}");
+    let pool = explained.pool.expect("there is one");
+    let why: Vec<_> = pool.backends.iter().map(|one| one.why.as_str()).collect();
+    let full = "a candidate, but as much is under way there as its limit allows";
+    let behind = "stands by: those before priority 3 take everything";
+    assert_eq!(why, [full, "a candidate", behind]);
+    assert_eq!((pool.panic, pool.chosen.as_deref()), (None, Some("10.0.0.2:80")));
+}
+
+#[test]
+fn panic_is_told_with_what_it_means() {
+    let url = ("url".to_owned(), "http://a:8080/".to_owned());
+    let question = Question::read(vec![url]).expect("a question");
+    let down = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
+    let explained = looked_at(HARD_TIMES, &down, |_| ()).explain(&question);
+    let pool = explained.expect("it can be told").pool.expect("there is one");
+    let panic = pool.panic.expect("nobody is well");
+    assert!(panic.contains("every request is refused"), "{panic}");
+    assert_eq!(pool.chosen, None);
 }
 
 #[test]

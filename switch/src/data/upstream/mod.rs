@@ -3,16 +3,19 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
 
 use super::buffer::Buffer;
 use super::stream::Stream;
 use super::timer::Alarm;
-use crate::endpoint::{Address, Endpoint, EndpointId};
+use crate::endpoint::{Address, Endpoint, EndpointId, Opened};
 use crate::error::Reason;
+use crate::sys::local_task;
 
 /// Unused connections that a worker keeps per backend.
 const KEPT: usize = 1024;
@@ -28,12 +31,24 @@ pub struct Connection {
     pub output: Buffer,
     /// Whether it has served a request before.
     pub reused: bool,
+    /// Last of all, so that it is closed before it counts no more.
+    pub opened: Opened,
 }
 
 /// The unused connections of one worker.
 #[derive(Debug, Default)]
 pub struct Pools {
-    idle: RefCell<HashMap<EndpointId, Vec<Idle>, foldhash::fast::FixedState>>,
+    kept: Rc<RefCell<Kept>>,
+}
+
+type Kept = HashMap<EndpointId, Idles, foldhash::fast::FixedState>;
+
+/// The unused connections to one backend, the last used last.
+#[derive(Debug, Default)]
+struct Idles {
+    idle: Vec<Idle>,
+    /// Ends the task that gives them up when another worker may open no more.
+    watch: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -46,9 +61,9 @@ impl Pools {
     /// An unused connection that shows no sign of having ended, the last used first. With `certain`
     /// the kernel is asked rather than what is known already.
     pub fn take(&self, endpoint: EndpointId, certain: bool) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        let kept = idle.get_mut(&endpoint)?;
-        while let Some(Idle { connection, .. }) = kept.pop() {
+        let mut kept = self.kept.borrow_mut();
+        let kept = kept.get_mut(&endpoint)?;
+        while let Some(Idle { connection, .. }) = kept.idle.pop() {
             let stream = &connection.stream;
             if !(stream.has_news() || certain && stream.has_news_now()) {
                 return Some(connection);
@@ -58,14 +73,20 @@ impl Pools {
     }
 
     /// Keeps a connection whose last exchange ended as it should.
-    pub fn put(&self, endpoint: EndpointId, mut connection: Connection, keep: Duration) {
+    pub fn put(&self, endpoint: &Arc<Endpoint>, mut connection: Connection, keep: Duration) {
+        if endpoint.open.is_short() {
+            return;
+        }
         connection.input.release();
         connection.output.release();
         connection.reused = true;
-        let mut idle = self.idle.borrow_mut();
-        let kept = idle.entry(endpoint).or_default();
-        if kept.len() < KEPT {
-            kept.push(Idle {
+        let mut kept = self.kept.borrow_mut();
+        let kept = kept.entry(endpoint.id).or_default();
+        if kept.watch.is_none() && endpoint.open.is_limited() {
+            kept.watch = Some(self.give_up_when_short(endpoint));
+        }
+        if kept.idle.len() < KEPT {
+            kept.idle.push(Idle {
                 connection,
                 until: Instant::now() + keep,
             });
@@ -74,15 +95,35 @@ impl Pools {
 
     /// Drops connections that ended or were unused for too long.
     pub fn sweep(&self, now: Instant) {
-        self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain(|idle| idle.until > now && !idle.connection.stream.has_news());
-            !kept.is_empty()
+        self.kept.borrow_mut().retain(|_, kept| {
+            let idle = &mut kept.idle;
+            idle.retain(|idle| idle.until > now && !idle.connection.stream.has_news());
+            !idle.is_empty()
         });
     }
 
     /// Drops every unused connection.
     pub fn clear(&self) {
-        self.idle.borrow_mut().clear();
+        self.kept.borrow_mut().clear();
+    }
+
+    fn give_up_when_short(&self, endpoint: &Arc<Endpoint>) -> oneshot::Sender<()> {
+        let (watch, ended) = oneshot::channel();
+        let (kept, endpoint) = (Rc::downgrade(&self.kept), endpoint.clone());
+        local_task::spawn(async move {
+            tokio::select! {
+                _ = ended => (),
+                () = endpoint.open.on_shortage(|| give_up(&kept, endpoint.id)) => (),
+            }
+        });
+        watch
+    }
+}
+
+fn give_up(kept: &Weak<RefCell<Kept>>, endpoint: EndpointId) {
+    let Some(kept) = kept.upgrade() else { return };
+    if let Some(kept) = kept.borrow_mut().get_mut(&endpoint) {
+        kept.idle.clear();
     }
 }
 
@@ -95,17 +136,9 @@ pub async fn connect(
     limit: Duration,
     alarm: &Alarm,
 ) -> Result<Connection, Reason> {
-    let stream = match &endpoint.address {
-        Address::Tcp(address) => alarm
-            .within(limit, TcpStream::connect(address))
-            .await
-            .map(|connected| connected.map(Stream::Tcp)),
-        Address::Unix(path) => alarm
-            .within(limit, UnixStream::connect(path))
-            .await
-            .map(|connected| connected.map(Stream::Unix)),
-    };
-    let stream = stream
+    let (opened, stream) = alarm
+        .within(limit, open(endpoint))
+        .await
         .map_err(|_| Reason::ConnectTimeout)?
         .map_err(|error| refusal(&error))?;
     if let Stream::Tcp(tcp) = &stream {
@@ -117,7 +150,17 @@ pub async fn connect(
         input: Buffer::new(),
         output: Buffer::new(),
         reused: false,
+        opened,
     })
+}
+
+async fn open(endpoint: &Arc<Endpoint>) -> io::Result<(Opened, Stream)> {
+    let opened = Opened::count(endpoint).await;
+    let stream = match &endpoint.address {
+        Address::Tcp(address) => Stream::Tcp(TcpStream::connect(address).await?),
+        Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+    };
+    Ok((opened, stream))
 }
 
 fn refusal(error: &io::Error) -> Reason {

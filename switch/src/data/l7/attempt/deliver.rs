@@ -74,9 +74,8 @@ impl Trial<'_> {
     fn keep(&self, answer: Answer<'_>) {
         let clean = answer.upload.done && !answer.upload.broken && answer.up.input.is_empty();
         if answer.head.keep_alive && clean && !self.scene.worker.is_draining() {
-            let id = answer.entered.endpoint().id;
-            let keep = self.pool.idle_timeout;
-            self.scene.worker.upstreams.put(id, answer.up, keep);
+            let (endpoint, keep) = (answer.entered.endpoint(), self.pool.idle_timeout);
+            self.scene.worker.upstreams.put(endpoint, answer.up, keep);
         }
     }
 
