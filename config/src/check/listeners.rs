@@ -23,33 +23,31 @@ pub(super) fn check_listeners(decoded: &Decoded, d: &mut Diagnostics) {
     }
 }
 
-/// Which binds could take each other's place; port 0 never does.
+/// Which binds could take each other's place; port 0 never does, nor does one of TCP that of UDP.
 #[derive(PartialEq, Eq, Hash)]
 enum Spot<'a> {
-    Port(u16),
+    Port(u16, bool),
     Unix(&'a Path),
 }
 
 fn check_overlaps(decoded: &Decoded, d: &mut Diagnostics) {
     let listeners = decoded.listeners.iter().flat_map(|listener| {
-        listener
-            .item
-            .bind
-            .iter()
-            .zip(listener.places.binds.iter().copied())
+        let is_udp = matches!(listener.item.protocol, Protocol::Udp { .. });
+        let binds = listener.item.bind.iter().zip(&listener.places.binds);
+        binds.map(move |(bind, place)| (bind, *place, is_udp))
     });
     let admin = decoded
         .admin
         .listen
         .iter()
-        .map(|listen| (listen, decoded.admin_place));
+        .map(|listen| (listen, decoded.admin_place, false));
     let mut taken: HashMap<Spot<'_>, Vec<(&BindAddr, Place)>> = HashMap::new();
-    for (bind, place) in listeners.chain(admin) {
+    for (bind, place, is_udp) in listeners.chain(admin) {
         let spot = match bind {
             BindAddr::Any(0) => continue,
             BindAddr::Socket(address) if address.port() == 0 => continue,
-            BindAddr::Any(port) => Spot::Port(*port),
-            BindAddr::Socket(address) => Spot::Port(address.port()),
+            BindAddr::Any(port) => Spot::Port(*port, is_udp),
+            BindAddr::Socket(address) => Spot::Port(address.port(), is_udp),
             BindAddr::Unix(path) => Spot::Unix(path),
         };
         let others = taken.entry(spot).or_default();

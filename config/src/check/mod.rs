@@ -1,6 +1,7 @@
 //! Checks of what belongs together, once every part is read.
 
 mod contacts;
+mod direct;
 mod listeners;
 mod names;
 mod overlap;
@@ -20,6 +21,7 @@ pub(crate) fn check(decoded: &mut Decoded, d: &mut Diagnostics) {
     references::resolve(decoded, d);
     listeners::check_listeners(decoded, d);
     pools::check_pools(decoded, d);
+    direct::check_direct(decoded, d);
     routes::check_routes(decoded, d);
     contacts::check_contacts(decoded, d);
     sticky::fill_in_keys(decoded);

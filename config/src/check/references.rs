@@ -54,16 +54,20 @@ fn resolve_pools(decoded: &Decoded, used: &mut HashSet<String>, d: &mut Diagnost
         }
     }
     for listener in &decoded.listeners {
-        let Protocol::Tcp { pool: name } = &listener.item.protocol else {
+        let Some(name) = listener.item.protocol.pool() else {
             continue;
         };
-        let Some(pool) = pools.get(name.as_str()) else {
+        let Some(pool) = pools.get(name) else {
             if !name.is_empty() || listener.sound {
                 report_unknown(d, listener.places.pool, "pool", name, names());
             }
             continue;
         };
-        used.insert(name.clone());
+        used.insert(name.to_owned());
+        let direct = pool.forward.direct();
+        if direct.is_some_and(|direct| !direct.fallback) {
+            continue;
+        }
         if pool.limit.as_ref().is_some_and(|limit| limit.adaptive) {
             let message = format!("the pool `{name}` learns its limit from answers");
             d.error(listener.places.pool, "conflicting-keys", message)
@@ -107,8 +111,9 @@ fn resolve_listeners(decoded: &Decoded, d: &mut Diagnostics) {
         {
             match listeners.get(name.as_str()) {
                 Some(Protocol::Http) => {}
-                Some(Protocol::Tcp { .. }) => {
-                    let message = format!("the listener `{name}` speaks tcp and has no routes");
+                Some(protocol) => {
+                    let word = protocol.word();
+                    let message = format!("the listener `{name}` speaks {word} and has no routes");
                     d.error(*place, "conflicting-keys", message)
                         .help("take it out of this route");
                 }

@@ -18,6 +18,9 @@ const HTTP_ONLY: [(&str, &[&str]); 4] = [
     ),
 ];
 
+/// Keys that mean nothing where the switch only passes packets on.
+const PROXY_ONLY: [&str; 3] = ["timeouts", "limits", "trusted"];
+
 pub(super) fn listener(
     d: &mut Diagnostics,
     name: &str,
@@ -48,8 +51,8 @@ pub(super) fn listener(
             _ => Desync::Strict,
         },
     };
-    if matches!(item.protocol, Protocol::Tcp { .. }) {
-        refuse_http_keys(reader, d);
+    if item.protocol.pool().is_some() {
+        refuse_http_keys(reader, item.protocol.word(), d);
     }
     let place_of = |key: &str| {
         reader
@@ -62,6 +65,10 @@ pub(super) fn listener(
         pool: place_of("pool"),
         redirect: place_of("redirect"),
         tls: tls.map(|(_, places)| places),
+        proxy_keys: PROXY_ONLY
+            .into_iter()
+            .filter_map(|name| Some((name, reader.find_own(name)?.key_place)))
+            .collect(),
     };
     Placed {
         item,
@@ -90,24 +97,26 @@ fn binds(
 fn protocol(reader: &Reader<'_>, d: &mut Diagnostics) -> Protocol {
     let written = reader.find("protocol");
     if let Some(found) = written
-        && let Some(word @ ("udp" | "any")) = found.node.as_str()
+        && let Some(word @ "any") = found.node.as_str()
     {
         let message = format!("`protocol = \"{word}\"` is not supported by this version");
         d.error(found.node.place, "not-supported", message)
-            .help("write \"http\" or \"tcp\"");
+            .help("write \"http\", \"tcp\" or \"udp\"");
         return Protocol::Http;
     }
     let pool = reader.find("pool");
-    if reader.word(d, "protocol") == Some("tcp") {
+    if let Some(word @ ("tcp" | "udp")) = reader.word(d, "protocol") {
         if pool.is_none() && !reader.is_partial() {
             let place = written.map_or(reader.place(), |found| found.node.place);
-            let message = format!("{} forwards tcp and needs `pool`", reader.title());
+            let message = format!("{} forwards {word} and needs `pool`", reader.title());
             d.error(place, "missing-key", message)
                 .help("for example pool = \"database\"");
         }
         let pool = reader.text(d, "pool", |text| Ok::<_, Unfit>(text.to_owned()));
-        return Protocol::Tcp {
-            pool: pool.unwrap_or_default(),
+        let pool = pool.unwrap_or_default();
+        return match word {
+            "udp" => Protocol::Udp { pool },
+            _ => Protocol::Tcp { pool },
         };
     }
     if let Some(found) = pool.filter(|_| !reader.is_partial()) {
@@ -122,13 +131,13 @@ fn protocol(reader: &Reader<'_>, d: &mut Diagnostics) -> Protocol {
     Protocol::Http
 }
 
-fn refuse_http_keys(reader: &Reader<'_>, d: &mut Diagnostics) {
+fn refuse_http_keys(reader: &Reader<'_>, protocol: &str, d: &mut Diagnostics) {
     for (name, below) in HTTP_ONLY {
         let Some(found) = reader.find_own(name) else {
             continue;
         };
         if below.is_empty() {
-            let message = format!("`{name}` means nothing for a tcp listener");
+            let message = format!("`{name}` means nothing for a {protocol} listener");
             d.error(found.key_place, "conflicting-keys", message)
                 .help("leave it out");
         }
@@ -140,7 +149,8 @@ fn refuse_http_keys(reader: &Reader<'_>, d: &mut Diagnostics) {
             .iter()
             .filter(|entry| below.contains(&entry.key.as_str()))
         {
-            let message = format!("`{name}.{}` means nothing for a tcp listener", entry.key);
+            let key = &entry.key;
+            let message = format!("`{name}.{key}` means nothing for a {protocol} listener");
             d.error(entry.key_place, "conflicting-keys", message)
                 .help("leave it out");
         }

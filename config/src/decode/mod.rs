@@ -5,6 +5,7 @@
 
 mod balance;
 mod contact;
+mod direct;
 mod discover;
 mod eject;
 mod headers;
@@ -62,6 +63,8 @@ pub(crate) struct ListenerPlaces {
     pub(crate) pool: Place,
     pub(crate) redirect: Place,
     pub(crate) tls: Option<TlsPlaces>,
+    /// Keys that the listener itself has and that say something about connections alone.
+    pub(crate) proxy_keys: Vec<(&'static str, Place)>,
 }
 
 /// Where the file names of a listener's TLS stand.
@@ -94,6 +97,8 @@ pub(crate) struct PoolPlaces {
     pub(crate) backends: Vec<Place>,
     /// As long as `Pool::discover`.
     pub(crate) discover: Vec<Place>,
+    /// Whether anything is said about checks.
+    pub(crate) has_health: bool,
 }
 
 /// Where the parts of a contact stand: the contact itself for those that are not written.

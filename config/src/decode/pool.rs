@@ -1,4 +1,5 @@
 use super::balance::balance;
+use super::direct::{forward, usual_health};
 use super::discover::discover;
 use super::eject::{eject, panic};
 use super::health::health;
@@ -25,19 +26,26 @@ pub(super) fn pool(
     let (backends, places) = backends(reader, d);
     let (discover, sources) = discover(reader, d).into_iter().unzip();
     require_backends(reader, d);
+    let forward = forward(reader, d);
+    let is_direct = forward.direct().is_some();
+    let sees_answers = forward.direct().is_none_or(|direct| direct.fallback);
     let balance = balance(reader, d);
     refuse_queue(reader, d);
     let item = Pool {
         name: name.to_owned(),
         load_report: load_report(reader, &balance, d),
+        forward,
         balance,
         spill: reader.share(d, "spill").unwrap_or_default(),
         backends,
         discover,
-        health: health(reader, d),
+        health: match is_direct {
+            true => usual_health(reader, d),
+            false => health(reader, d),
+        },
         sticky: sticky(reader, d),
         limit: limit(reader, d),
-        eject: eject(reader, d),
+        eject: eject(reader, d).filter(|_| sees_answers),
         slow_start: reader.optional_duration(d, "slow_start"),
         panic: panic(reader, d),
         timeouts: timeouts(&reader.settings(d, "timeouts"), d),
@@ -51,6 +59,7 @@ pub(super) fn pool(
         backends_key,
         backends: places,
         discover: sources,
+        has_health: reader.find("health").is_some(),
     };
     Placed {
         item,

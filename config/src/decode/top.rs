@@ -1,6 +1,7 @@
 use std::num::NonZeroUsize;
 
 use super::contact::contact;
+use super::direct::direct_process;
 use super::listener::listener;
 use super::pool::pool;
 use super::reader::Reader;
@@ -132,6 +133,7 @@ fn process(reader: &Reader<'_>, d: &mut Diagnostics) -> Process {
             .size(d, "max_buffers")
             .and_then(|size| size.try_into().ok())
             .unwrap_or(usize::MAX),
+        direct: direct_process(reader, d),
     }
 }
 

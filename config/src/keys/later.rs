@@ -4,7 +4,6 @@ const LATER: &[(&str, &str, Option<&str>)] = &[
     ("", "tls", None),
     ("listener", "protocols", None),
     ("route", "mirror", None),
-    ("pool", "forward", None),
     ("pool", "tls", None),
 ];
 

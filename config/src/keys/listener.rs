@@ -8,7 +8,8 @@ pub static LISTENER: Section = Section {
         Key::new(
             "bind",
             Kind::OneOrMany(&Kind::Text(Format::Bind)),
-            "The addresses to listen on. `\":8080\"` is that port on every address, IPv6 and IPv4.",
+            "The addresses to listen on. `\":8080\"` is that port on every address, IPv6 and IPv4; for a \
+             direct pool, on every contact address.",
             "[\"127.0.0.1:8080\", \"[::1]:8080\"]",
         )
         .required(),
@@ -17,6 +18,10 @@ pub static LISTENER: Section = Section {
             Kind::Word(&[
                 ("http", "HTTP/1.1 and HTTP/2, shared out by routes"),
                 ("tcp", "bytes, forwarded to `pool`"),
+                (
+                    "udp",
+                    "datagrams, forwarded to `pool`, which has `forward = \"direct\"`",
+                ),
             ]),
             "What is spoken there.",
             "\"tcp\"",
@@ -25,7 +30,7 @@ pub static LISTENER: Section = Section {
         Key::new(
             "pool",
             Kind::Text(Format::PoolName),
-            "With `protocol = \"tcp\"`: the pool that connections are forwarded to.",
+            "With `protocol` \"tcp\" or \"udp\": the pool that connections or datagrams are forwarded to.",
             "\"database\"",
         ),
         Key::new(

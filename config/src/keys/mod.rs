@@ -3,6 +3,7 @@
 
 mod balance;
 mod contact;
+mod direct;
 mod discover;
 mod eject;
 mod former;

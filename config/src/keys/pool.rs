@@ -1,4 +1,5 @@
 use super::balance::{HASH, LOCALITY};
+use super::direct::{DATAPATH, FALLBACK, FORWARD, ROUTE_OPTIMIZATION};
 use super::discover::DISCOVER;
 use super::eject::EJECT;
 use super::health::HEALTH;
@@ -13,6 +14,10 @@ pub static POOL: Section = Section {
     keys: &[
         BACKENDS,
         DISCOVER,
+        FORWARD,
+        DATAPATH,
+        FALLBACK,
+        ROUTE_OPTIMIZATION,
         Key::new(
             "balance",
             Kind::Word(&[
@@ -106,7 +111,8 @@ pub static POOL: Section = Section {
             Kind::AnyOf(&[Kind::Table(&HEALTH), Kind::False]),
             "Active checks. With `path` a request is made, with `grpc` a call, with `send` and \
              `expect` a conversation; without them, a connection. Without this table backends are \
-             taken as up until a connection fails; `false` turns inherited checks off.",
+             taken as up until a connection fails, those of direct pools are checked by a connection \
+             with the defaults below; `false` turns checks off.",
             "{ path = \"/healthz\", interval = \"2s\" }",
         )
         .inherited(),

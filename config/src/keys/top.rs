@@ -1,3 +1,4 @@
+use super::direct::DIRECT;
 use super::{CONTACT, DAY, Format, Key, Kind, LISTENER, MIB, POOL, ROUTE, Section, TIB, ZERO};
 
 /// The whole file.
@@ -106,6 +107,12 @@ static PROCESS: Section = Section {
             "\"256MiB\"",
         )
         .default("\"1GiB\""),
+        Key::new(
+            "direct",
+            Kind::Table(&DIRECT),
+            "What all pools with `forward = \"direct\"` have in common.",
+            "{ pins = \"/sys/fs/bpf/edge\" }",
+        ),
     ],
 };
 

@@ -52,6 +52,30 @@ pub enum Protocol {
         /// The pool's name.
         pool: String,
     },
+    /// Datagrams are forwarded to the pool of this name, which is a direct one.
+    Udp {
+        /// The pool's name.
+        pool: String,
+    },
+}
+
+impl Protocol {
+    /// The name of the pool that everything is forwarded to, if no routes say where.
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            Self::Http => None,
+            Self::Tcp { pool } | Self::Udp { pool } => Some(pool),
+        }
+    }
+
+    /// The word of the policy.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp { .. } => "tcp",
+            Self::Udp { .. } => "udp",
+        }
+    }
 }
 
 /// `tls = { cert = "...", key = "..." }`; both PEM.

@@ -5,6 +5,7 @@ mod access_log;
 mod balance;
 mod build;
 mod contact;
+mod direct;
 mod discover;
 mod eject;
 mod listener;
@@ -23,6 +24,8 @@ use std::time::Duration;
 pub use access_log::{AccessLog, LogField, LogTarget};
 pub use balance::{Balance, HashBy, Locality};
 pub use contact::{Announce, Checksum, Contact, Secret};
+pub use direct::{Datapath, Direct, DirectProcess, Forward, Service, Transport};
+pub(crate) use direct::{addresses, contact_addresses};
 pub use discover::{Discover, Lookup};
 pub use eject::{Eject, ErrorRatio, Panic};
 pub use listener::{
@@ -87,6 +90,8 @@ pub struct Process {
     pub max_connections: usize,
     /// Bytes of memory for what is under way; new requests are refused beyond it.
     pub max_buffers: usize,
+    /// What all direct pools have in common.
+    pub direct: DirectProcess,
 }
 
 /// `[admin]`

@@ -3,13 +3,15 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Balance, Discover, Eject, Panic, PoolLimit, Sticky};
+use super::{Balance, Discover, Eject, Forward, Panic, PoolLimit, Sticky};
 
 /// `[pool.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// NAME.
     pub name: String,
+    /// How packets reach the backends.
+    pub forward: Forward,
     /// How a backend is chosen.
     pub balance: Balance,
     /// The part of a group's weight that must be up for it to take everything, 0.0 to 1.0.
@@ -35,7 +37,7 @@ pub struct Pool {
     pub panic: Panic,
     /// Time limits.
     pub timeouts: PoolTimeouts,
-    /// `true`: routes forward to it, or a TCP listener does.
+    /// `true`: routes forward to it, or a TCP or UDP listener does.
     pub used: bool,
 }
 

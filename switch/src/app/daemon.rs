@@ -12,6 +12,7 @@ use crate::access_log::AccessLog;
 use crate::control::admin;
 use crate::control::contact::plan::Plan;
 use crate::control::contact::{self, Contacts};
+use crate::control::direct;
 use crate::control::readiness::Readiness;
 use crate::control::source::{Refused, Source};
 use crate::control::state::State;
@@ -124,11 +125,15 @@ impl Daemon {
             mut inheritance,
         } = options;
         let common = InCommon::new();
-        let loaded = source.load::<Slot>(&common).map_err(StartError::Policy)?;
+        let mut loaded = source.load::<Slot>(&common).map_err(StartError::Policy)?;
+        let fallbacks =
+            direct::settle(&mut loaded, direct::possible).map_err(StartError::Policy)?;
         let hub = Hub::new(MAX_SERIES);
         let access_log = open_log(&loaded.policy, &hub)?;
         let mut state = State::new(loaded, hub.clone());
         state.inherit(std::mem::take(&mut inheritance.known));
+        let journal = state.journal();
+        fallbacks.into_iter().for_each(|event| journal.tell(event));
         let policy = state.policy().clone();
         let (sender, events) = event::channel();
         hub.watch(Watched::EventsDropped, sender.dropped());

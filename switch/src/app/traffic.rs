@@ -9,6 +9,7 @@ use super::plane::Slot;
 use crate::control::Listeners as _;
 use crate::control::contact::Traffic;
 use crate::control::readiness::Readiness;
+use crate::data::Plane;
 use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::quotas::Used;
@@ -68,7 +69,7 @@ impl Traffic for OwnTraffic {
     }
 
     fn listens(&self) -> bool {
-        !self.plane.addresses().is_empty()
+        self.plane.with(Plane::listens).unwrap_or(false)
     }
 
     fn pulse(&self) -> Duration {

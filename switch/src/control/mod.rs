@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod clock;
 pub mod contact;
+pub mod direct;
 pub mod discovery;
 pub mod endpoints;
 pub mod explain;

@@ -126,6 +126,8 @@ pub enum Refused {
     Bind(String),
     /// A contact address cannot be kept.
     Contact(String),
+    /// Direct return is not possible, and no fallback is allowed.
+    Direct(String),
     /// The process is about to end.
     Ending,
 }
@@ -142,7 +144,10 @@ impl Refused {
                     text + "\n"
                 }
             }
-            Self::Tls(message) | Self::Bind(message) | Self::Contact(message) => {
+            Self::Tls(message)
+            | Self::Bind(message)
+            | Self::Contact(message)
+            | Self::Direct(message) => {
                 format!("error: {message}\n")
             }
             Self::Ending => "error: the process is about to end\n".to_owned(),

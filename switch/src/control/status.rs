@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use pointsman_config::policy::{self, BackendAddr, BindAddr, Discover, Protocol};
+use pointsman_config::policy::{self, BackendAddr, BindAddr, Discover};
 use serde::{Deserialize, Serialize};
 
 use super::Listeners;
@@ -69,7 +69,7 @@ pub struct PolicyStatus {
 pub struct ListenerStatus {
     /// The name in the policy.
     pub name: String,
-    /// `http` or `tcp`.
+    /// `http`, `tcp` or `udp`.
     pub protocol: String,
     /// Whether TLS is terminated.
     pub tls: bool,
@@ -275,10 +275,7 @@ fn listener_statuses(
         let counts = totals.listeners.iter().find(|counts| counts.name == *name);
         ListenerStatus {
             name: name.clone(),
-            protocol: match listener.policy.protocol {
-                Protocol::Http => "http".to_owned(),
-                Protocol::Tcp { .. } => "tcp".to_owned(),
-            },
+            protocol: listener.policy.protocol.word().to_owned(),
             tls: listener.tls.is_some(),
             addresses: own.map(|(_, address)| bind_word(address)).collect(),
             connections: counts.map_or(0, |counts| counts.connections),

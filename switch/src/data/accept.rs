@@ -202,7 +202,7 @@ async fn serve(
             None => return,
         },
     };
-    if matches!(listener.policy.protocol, Protocol::Tcp { .. }) {
+    if listener.policy.protocol != Protocol::Http {
         return l4::serve(worker, listener, stream, peer).await;
     }
     let conn = ConnInfo {
@@ -276,7 +276,7 @@ async fn handshake(
         Protocol::Http => config,
         // What is spoken inside is between the client and its backend: offering HTTP would shut
         // out clients that ask for anything else.
-        Protocol::Tcp { .. } => {
+        Protocol::Tcp { .. } | Protocol::Udp { .. } => {
             let mut config = (*config).clone();
             config.alpn_protocols.clear();
             Arc::new(config)

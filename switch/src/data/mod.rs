@@ -188,6 +188,11 @@ impl Plane {
         }
     }
 
+    /// Whether clients can connect somewhere.
+    pub fn listens(&self) -> bool {
+        lock(&self.sockets).is_any()
+    }
+
     /// Each open socket: its listener's name and the address, the port filled in.
     pub fn addresses(&self) -> Vec<(String, BindAddr)> {
         lock(&self.sockets).addresses()

@@ -24,6 +24,8 @@ pub struct Sockets {
     workers: usize,
     open: HashMap<Place, Opened>,
     last_key: u64,
+    /// Listeners that the kernel serves without a socket.
+    direct: usize,
     inherited: Vec<Inherited>,
 }
 
@@ -43,6 +45,8 @@ pub struct Prepared {
     wanted: Vec<Place>,
     /// What of it is new.
     new: Vec<New>,
+    /// Listeners that need none.
+    direct: usize,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,7 @@ impl Sockets {
             workers,
             open: HashMap::new(),
             last_key: 0,
+            direct: 0,
             inherited: Vec::new(),
         }
     }
@@ -79,7 +84,9 @@ impl Sockets {
     /// The first socket that cannot be opened, with cause and remedy.
     pub fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<Prepared, BindError> {
         let (mut wanted, mut new) = (Vec::new(), Vec::new());
-        for settings in listeners {
+        let direct = listeners.iter().filter(|settings| settings.direct);
+        let direct = direct.count();
+        for settings in listeners.iter().filter(|settings| !settings.direct) {
             let (name, contacts) = (&settings.policy.name, &settings.contacts);
             for addr in &settings.policy.bind {
                 let place = (settings.id, addr.clone());
@@ -106,7 +113,11 @@ impl Sockets {
                 });
             }
         }
-        Ok(Prepared { wanted, new })
+        Ok(Prepared {
+            wanted,
+            new,
+            direct,
+        })
     }
 
     fn adopted(
@@ -128,6 +139,7 @@ impl Sockets {
     /// that come back make the workers do the same.
     pub fn commit(&mut self, prepared: Prepared) -> Vec<Order> {
         let mut orders = Vec::new();
+        self.direct = prepared.direct;
         for new in prepared.new {
             self.last_key += 1;
             let key = self.last_key;
@@ -193,6 +205,11 @@ impl Sockets {
         fitting.find_map(|one| Some(SocketFile::known(path, one.origin.as_ref()?.file?)))
     }
 
+    /// Whether clients can connect somewhere.
+    pub fn is_any(&self) -> bool {
+        self.direct > 0 || !self.open.is_empty()
+    }
+
     /// Each open socket: its listener's name and the address, the port filled in.
     pub fn addresses(&self) -> Vec<(String, BindAddr)> {
         let mut all: Vec<_> = self.open.values().collect();
@@ -243,6 +260,7 @@ impl Sockets {
     /// stay.
     pub fn release(&mut self, handed_over: bool) {
         self.inherited.clear();
+        self.direct = 0;
         for file in self.open.drain().filter_map(|(_, opened)| opened.file) {
             if handed_over {
                 file.leave();

@@ -280,6 +280,7 @@ mod tests {
 
     fn pool(balance: policy::Balance, members: &[(Health, u32)]) -> Pool {
         let spec = policy::Pool {
+            forward: policy::Forward::Proxy,
             name: "app".into(),
             balance,
             spill: 0.7,

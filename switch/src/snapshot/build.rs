@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, Protocol, TlsFiles};
+use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, TlsFiles};
 
 use super::{Action, ListenerSettings, Route, RouteTable, Snapshot};
 use crate::pool::{Lasting, Member, Pool};
@@ -72,7 +72,7 @@ impl Frame {
         };
         let contacts = contacts(&policy);
         let listeners = policy.listeners.iter().map(|listener| {
-            let settings = settings(listener, &places, tls, &contacts, ids);
+            let settings = settings(listener, (&policy.pools, &places), tls, &contacts, ids);
             let kept = previous.and_then(|previous| previous.same_listener(&settings));
             kept.unwrap_or_else(|| Arc::new(settings))
         });
@@ -132,7 +132,9 @@ impl Frame {
         };
         let mut all = self.listeners.iter();
         let found = all.find(|other| other.id == settings.id && other.policy == settings.policy)?;
-        let same = found.pool == settings.pool && found.contacts == settings.contacts;
+        let same = found.pool == settings.pool
+            && found.direct == settings.direct
+            && found.contacts == settings.contacts;
         (same && same_tls(found)).then(|| found.clone())
     }
 }
@@ -190,15 +192,13 @@ fn contacts(policy: &Policy) -> Vec<IpAddr> {
 
 fn settings(
     listener: &policy::Listener,
-    places: &HashMap<&str, usize>,
+    (pools, places): (&[policy::Pool], &HashMap<&str, usize>),
     tls: &TlsConfigs,
     contacts: &[IpAddr],
     ids: &impl Ids,
 ) -> ListenerSettings {
-    let pool = match &listener.protocol {
-        Protocol::Http => None,
-        Protocol::Tcp { pool } => places.get(pool.as_str()).copied(),
-    };
+    let pool = listener.protocol.pool();
+    let pool = pool.and_then(|name| places.get(name).copied());
     let own = listener.bind.iter().filter_map(|addr| match addr {
         BindAddr::Socket(addr) => Some(addr.ip()),
         BindAddr::Any(_) | BindAddr::Unix(_) => None,
@@ -207,6 +207,7 @@ fn settings(
         id: ids.listener(&listener.name),
         policy: listener.clone(),
         pool,
+        direct: pool.is_some_and(|place| pools[place].forward.direct().is_some()),
         contacts: own.filter(|ip| contacts.contains(ip)).collect(),
         tls: listener
             .tls

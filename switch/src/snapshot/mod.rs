@@ -94,8 +94,10 @@ pub struct ListenerSettings {
     pub id: u32,
     /// As in the policy.
     pub policy: policy::Listener,
-    /// For TCP listeners: the place of their pool.
+    /// For TCP and UDP listeners: the place of their pool.
     pub pool: Option<usize>,
+    /// The kernel passes its packets on to a direct pool: it has no sockets.
+    pub direct: bool,
     /// Addresses among those it listens on that this host has only while it holds them.
     pub contacts: Vec<IpAddr>,
     /// For TLS listeners: what terminates it.

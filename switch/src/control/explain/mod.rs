@@ -157,7 +157,7 @@ impl Look {
             },
             ..Explained::default()
         };
-        if let Protocol::Tcp { pool } = &spec.protocol {
+        if let Some(pool) = spec.protocol.pool() {
             explained.outcome = format!("every connection is forwarded to pool `{pool}`");
             let place = listener.pool.unwrap_or(usize::MAX);
             explained.pool = self.choose(place, &request);

@@ -16,6 +16,7 @@ use super::Listeners;
 use super::contact::desk::ContactParts;
 use super::contact::exchange::Heard;
 use super::contact::plan::Plan;
+use super::direct;
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
 use super::explain::Look;
@@ -331,6 +332,7 @@ impl<L: Listeners> Reconciler<L> {
     }
 
     fn apply(&mut self, mut loaded: Loaded) -> Result<Arc<Policy>, Refused> {
+        let fallbacks = direct::settle(&mut loaded, direct::possible)?;
         let frame = self.state.draft(&mut loaded);
         let prepared = self
             .listeners
@@ -358,6 +360,8 @@ impl<L: Listeners> Reconciler<L> {
             Happening::info("reload", format!("policy {} in force", policy.digest))
                 .about("policy", &policy.digest),
         );
+        let journal = self.state.journal();
+        fallbacks.into_iter().for_each(|event| journal.tell(event));
         orders::tell_of_stray(&mut self.state);
         Ok(policy)
     }
