@@ -23,7 +23,9 @@ pub(super) fn limit(pool: &Reader<'_>, d: &mut Diagnostics) -> Option<PoolLimit>
     let requests = reader.count(d, "requests").or(connections);
     Some(PoolLimit {
         // A connection serves one request at a time.
-        requests: requests.unwrap_or(MOST).min(connections.unwrap_or(u32::MAX)),
+        requests: requests
+            .unwrap_or(MOST)
+            .min(connections.unwrap_or(u32::MAX)),
         connections,
         adaptive,
         queue,

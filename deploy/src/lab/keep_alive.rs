@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ struct Shared {
     requests: AtomicUsize,
     broken: AtomicUsize,
     connections: AtomicUsize,
+    /// Who had answered last on each connection that broke.
+    broken_of: Mutex<Vec<String>>,
 }
 
 impl KeepAlive {
@@ -73,6 +75,12 @@ impl KeepAlive {
         }
     }
 
+    /// Who had answered last on each connection that broke.
+    pub fn broken_of(&self) -> Vec<String> {
+        let names = self.shared.broken_of.lock();
+        names.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ends it, and waits for the answers that are awaited, for some seconds at most.
     ///
     /// # Panics
@@ -101,9 +109,11 @@ impl Drop for KeepAlive {
 impl Shared {
     /// Asks until it is enough, or the connection ends.
     fn converse(&self, mut stream: TcpStream, pause: Duration) {
+        let mut name = String::new();
         while !self.stop.load(Ordering::Relaxed) {
             match ask(&mut stream) {
                 Ok(answer) => {
+                    name.clone_from(&answer.name);
                     self.requests.fetch_add(1, Ordering::Relaxed);
                     if answer.close {
                         return;
@@ -111,6 +121,8 @@ impl Shared {
                 }
                 Err(_) => {
                     self.broken.fetch_add(1, Ordering::Relaxed);
+                    let names = self.broken_of.lock();
+                    names.unwrap_or_else(PoisonError::into_inner).push(name);
                     return;
                 }
             }

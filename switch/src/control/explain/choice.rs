@@ -131,7 +131,9 @@ fn why(pool: &Pool, member: &Member, backend: &BackendStatus, chosen: bool) -> S
     let is = |candidates: &[Candidate]| candidates.iter().any(|one| one.endpoint.id == endpoint.id);
     let is_candidate = is(&pool.candidates);
     match &backend.ejection {
-        Some(ejection) if is_candidate => format!("a candidate, though ejected ({})", ejection.reason),
+        Some(ejection) if is_candidate => {
+            format!("a candidate, though ejected ({})", ejection.reason)
+        }
         Some(ejection) => format!("ejected until {}: {}", ejection.until, ejection.reason),
         None if backend.weight == 0 => "weight 0".to_owned(),
         None if (is_candidate || is(&pool.reserve)) && !endpoint.has_room() => {
@@ -144,7 +146,10 @@ fn why(pool: &Pool, member: &Member, backend: &BackendStatus, chosen: bool) -> S
         None if chosen => "a candidate".to_owned(),
         None if is_candidate => "a candidate, and never the one that is chosen".to_owned(),
         None if is(&pool.reserve) => {
-            format!("stands by: those before priority {} take everything", member.priority)
+            format!(
+                "stands by: those before priority {} take everything",
+                member.priority
+            )
         }
         None => unfit(backend),
     }

@@ -185,13 +185,19 @@ fn who_stands_by_and_who_is_full_is_told() {
     let explained = explained.expect("it can be told");
     let route = explained.route.expect("there is one");
     let limit = route.limit.expect("it is limited");
-    assert!(limit.contains("100 requests in 1 s") && limit.contains("x-key"), "{limit}");
+    assert!(
+        limit.contains("100 requests in 1 s") && limit.contains("x-key"),
+        "{limit}"
+    );
     let pool = explained.pool.expect("there is one");
     let why: Vec<_> = pool.backends.iter().map(|one| one.why.as_str()).collect();
     let full = "a candidate, but as much is under way there as its limit allows";
     let behind = "stands by: those before priority 3 take everything";
     assert_eq!(why, [full, "a candidate", behind]);
-    assert_eq!((pool.panic, pool.chosen.as_deref()), (None, Some("10.0.0.2:80")));
+    assert_eq!(
+        (pool.panic, pool.chosen.as_deref()),
+        (None, Some("10.0.0.2:80"))
+    );
 }
 
 #[test]
@@ -200,7 +206,10 @@ fn panic_is_told_with_what_it_means() {
     let question = Question::read(vec![url]).expect("a question");
     let down = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
     let explained = looked_at(HARD_TIMES, &down, |_| ()).explain(&question);
-    let pool = explained.expect("it can be told").pool.expect("there is one");
+    let pool = explained
+        .expect("it can be told")
+        .pool
+        .expect("there is one");
     let panic = pool.panic.expect("nobody is well");
     assert!(panic.contains("every request is refused"), "{panic}");
     assert_eq!(pool.chosen, None);

@@ -1,0 +1,10 @@
+//! Direct return in a network of namespaces: the real program before real servers, what clients notice
+//! of drains, deaths and takeovers. What it costs is measured elsewhere.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod changes;
+mod clients;
+mod lives;
+mod stage;
+mod takeover;
