@@ -106,6 +106,10 @@ impl Standing {
                 all.extend(endpoint.map(|endpoint| KnownEjection::of(endpoint, &sentence)));
             }
         }
+        // Equal knowledge is equal however it came about: only news are told to other switches.
+        all.sort_by(|a, b| {
+            (&a.pool, &a.backend, &a.address).cmp(&(&b.pool, &b.backend, &b.address))
+        });
         all
     }
 
