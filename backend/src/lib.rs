@@ -3,4 +3,5 @@
 //! [`server::Server`] runs in the same process (`pointsman demo` starts three of them); the binary
 //! `pointsman-backend` runs one by itself.
 
+pub mod decap;
 pub mod server;

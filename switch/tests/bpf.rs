@@ -1,4 +1,4 @@
-//! The BPF object of the repository is what `switch/bpf/build` makes of its source.
+//! The BPF objects of the repository are what `switch/bpf/build` makes of their sources.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,28 +13,35 @@ use std::process::Command;
 mod support;
 
 #[test]
-fn the_committed_object_is_what_its_source_compiles_to() {
-    const NAME: &str = "the_committed_object_is_what_its_source_compiles_to";
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
+fn the_committed_objects_are_what_their_sources_compile_to() {
+    const NAME: &str = "the_committed_objects_are_what_their_sources_compile_to";
     if let Some(missing) = missing() {
         return support::skip(NAME, &missing);
     }
-    let made = tempfile::tempdir().unwrap();
-    let object = made.path().join("relay.bpf.o");
-    let output = Command::new(folder.join("build"))
-        .arg(&object)
-        .output()
-        .unwrap();
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{messages}");
-    let (made, committed) = (fs::read(object), fs::read(folder.join("relay.bpf.o")));
-    assert!(
-        made.unwrap() == committed.unwrap(),
-        "switch/bpf/relay.bpf.o is not what relay.bpf.c compiles to: run switch/bpf/build"
-    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (name, folder) in [
+        ("relay", "bpf"),
+        ("direct", "bpf"),
+        ("decap", "../backend/bpf"),
+    ] {
+        let made = tempfile::tempdir().unwrap();
+        let object = made.path().join("made.o");
+        let output = Command::new(root.join("bpf/build"))
+            .arg(name)
+            .arg(&object)
+            .output()
+            .unwrap();
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{messages}");
+        let committed = root.join(folder).join(format!("{name}.bpf.o"));
+        assert!(
+            fs::read(object).unwrap() == fs::read(committed).unwrap(),
+            "{folder}/{name}.bpf.o is not what its source compiles to: run switch/bpf/build"
+        );
+    }
 }
 
-/// What the object cannot be built without.
+/// What the objects cannot be built without.
 fn missing() -> Option<String> {
     let version = |program: &str| Command::new(program).arg("--version").output();
     let is_14 = |program: &&str| {

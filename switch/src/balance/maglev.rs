@@ -28,9 +28,8 @@ pub struct Maglev {
 impl Maglev {
     /// For this list of candidates.
     pub fn new(candidates: &[Candidate]) -> Self {
-        let mut claims: Vec<Claim> = (0..).zip(candidates).map(Claim::new).collect();
-        // Turns are taken in this order, so it must not come from that of the list.
-        claims.sort_unstable_by_key(|claim| (claim.seed, claim.weight));
+        let seed = |candidate: &Candidate| (seed(candidate), candidate.weight);
+        let mut claims = claims(candidates.iter().map(seed));
         Self {
             ring: claims
                 .iter()
@@ -73,6 +72,19 @@ impl Balance for Maglev {
     }
 }
 
+/// The table alone, of members that are told by seeds of their own and by weights of 1 and more: the
+/// place of each slot's member. Empty if there are no members.
+pub fn maglev_slots(members: impl IntoIterator<Item = (u64, u32)>) -> Box<[u32]> {
+    fill(&mut claims(members))
+}
+
+fn claims(members: impl IntoIterator<Item = (u64, u32)>) -> Vec<Claim> {
+    let mut claims: Vec<Claim> = (0..).zip(members).map(Claim::new).collect();
+    // Turns are taken in this order, so it must not come from that of the list.
+    claims.sort_unstable_by_key(|claim| (claim.seed, claim.weight));
+    claims
+}
+
 /// A candidate's claim on the table: its permutation of the slots and how far it has come.
 struct Claim {
     place: u32,
@@ -85,12 +97,11 @@ struct Claim {
 }
 
 impl Claim {
-    fn new((place, candidate): (u32, &Candidate)) -> Self {
-        let seed = seed(candidate);
+    fn new((place, (seed, weight)): (u32, (u64, u32))) -> Self {
         Self {
             place,
             seed,
-            weight: u64::from(candidate.weight.max(1)),
+            weight: u64::from(weight.max(1)),
             next: seed % SLOTS,
             skip: mix(seed) % (SLOTS - 1) + 1,
             taken: 0,

@@ -23,7 +23,7 @@ pub use self::bounded::Bounded;
 pub use self::hash::{hash_bytes, mix};
 pub use self::least_request::LeastRequest;
 pub use self::locality::Locality;
-pub use self::maglev::Maglev;
+pub use self::maglev::{Maglev, maglev_slots};
 pub use self::peak_ewma::PeakEwma;
 pub use self::random::Random;
 pub use self::round_robin::RoundRobin;

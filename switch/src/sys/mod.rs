@@ -1,6 +1,7 @@
 //! Raw system calls behind safe functions: the only place for unsafe code.
 
 pub mod activation;
+pub mod bpf;
 pub mod lifeline;
 pub mod local_task;
 pub mod machine_id;

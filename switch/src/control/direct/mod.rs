@@ -1,6 +1,8 @@
 //! Direct return: services whose packets the kernel passes on, so that backends answer clients
 //! themselves.
 
+pub mod kernel;
+
 use std::sync::Arc;
 
 use super::source::{Loaded, Refused};

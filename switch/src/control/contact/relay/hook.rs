@@ -7,7 +7,8 @@ use aya::programs::tc::{self, NlOptions, SchedClassifier, TcAttachOptions, TcErr
 use aya::programs::{LinkOrder, ProgramError, TcAttachType};
 use aya::{Ebpf, EbpfLoader};
 use rustix::io::Errno;
-use rustix::thread::CapabilitySet;
+
+use crate::control::bpf;
 
 /// As in `relay.bpf.c`.
 const PROGRAM: &str = "pointsman_relay";
@@ -48,7 +49,7 @@ impl Hook {
             Err(ProgramError::SyscallError(error)) if has_no_tcx(&error.io_error) => {
                 Err(io::ErrorKind::Unsupported.into())
             }
-            Err(error) => Err(explained(&format!("attach to {interface}"), &error)),
+            Err(error) => Err(bpf::explained(&format!("attach to {interface}"), &error)),
         }
     }
 
@@ -69,12 +70,12 @@ fn prepare_clsact(interface: &str) -> io::Result<()> {
     match tc::qdisc_add_clsact(interface) {
         Err(TcError::NetlinkError(error))
             if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) => {}
-        Err(error) => return Err(explained(&context(), &error)),
+        Err(error) => return Err(bpf::explained(&context(), &error)),
         Ok(()) => {}
     }
     match tc::qdisc_detach_program(interface, TcAttachType::Ingress, PROGRAM) {
         Err(TcError::IoError(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(|error| explained(&context(), &error)),
+        result => result.map_err(|error| bpf::explained(&context(), &error)),
     }
 }
 
@@ -85,98 +86,13 @@ fn has_no_tcx(error: &io::Error) -> bool {
 
 /// Loads the maps of the object; the program follows when it is attached.
 pub(super) fn load(object: &[u8]) -> io::Result<Ebpf> {
-    let sets = rustix::thread::capabilities(None)?;
-    if let Some(text) = lack(sets.effective) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
-    }
+    let purpose = "to pass connections on to their old switch";
+    bpf::demand(purpose, &[bpf::BPF, bpf::NET_ADMIN])?;
     // The object has no fields to relocate by the kernel's types, which take long to read.
     let loaded = EbpfLoader::new().btf(None).load(object);
     loaded.map_err(|error| failed(&error))
 }
 
-/// What a process with these capabilities needs besides.
-fn lack(effective: CapabilitySet) -> Option<String> {
-    let needed = [
-        ("CAP_BPF", CapabilitySet::BPF | CapabilitySet::SYS_ADMIN),
-        ("CAP_NET_ADMIN", CapabilitySet::NET_ADMIN),
-    ];
-    let missing: Vec<&str> = needed
-        .into_iter()
-        .filter(|(_, any_of)| !effective.intersects(*any_of))
-        .map(|(name, _)| name)
-        .collect();
-    if missing.is_empty() {
-        return None;
-    }
-    let (names, list) = (missing.join(" and "), missing.join(" "));
-    Some(format!(
-        "to pass connections on to their old switch needs the capability {names}: \
-         AmbientCapabilities={list} in the systemd unit, or run as root"
-    ))
-}
-
 fn failed(error: &(dyn Error + 'static)) -> io::Error {
-    explained("load the relay's BPF program", error)
-}
-
-/// The whole chain of causes: the outer ones of aya tell nothing by themselves. Keeps the kind.
-pub(super) fn explained(what: &str, error: &(dyn Error + 'static)) -> io::Error {
-    let (mut text, mut kind) = (format!("cannot {what}: {error}"), io::ErrorKind::Other);
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            kind = error.kind();
-        }
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = error.source();
-    }
-    if kind == io::ErrorKind::PermissionDenied {
-        text += " (the capabilities CAP_BPF and CAP_NET_ADMIN must be those of the host, not of a \
-                 user namespace; a security module may forbid BPF, too)";
-    }
-    io::Error::new(kind, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use aya::sys::SyscallError;
-
-    use super::*;
-
-    #[test]
-    fn a_process_is_told_which_capabilities_it_lacks() {
-        let text = lack(CapabilitySet::empty()).expect("it lacks some");
-        assert!(
-            text.contains("the capability CAP_BPF and CAP_NET_ADMIN:"),
-            "{text}"
-        );
-        let text = lack(CapabilitySet::BPF).expect("it lacks one");
-        assert!(!text.contains("CAP_BPF"), "{text}");
-        assert!(
-            text.contains("AmbientCapabilities=CAP_NET_ADMIN in"),
-            "{text}"
-        );
-        assert_eq!(lack(CapabilitySet::BPF | CapabilitySet::NET_ADMIN), None);
-        assert_eq!(
-            lack(CapabilitySet::SYS_ADMIN | CapabilitySet::NET_ADMIN),
-            None
-        );
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes() {
-        let error = ProgramError::SyscallError(SyscallError {
-            call: "bpf_mprog_attach",
-            io_error: io::ErrorKind::NotFound.into(),
-        });
-        let error = explained("attach to eth0", &error);
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert_eq!(
-            error.to_string(),
-            "cannot attach to eth0: `bpf_mprog_attach` failed: entity not found"
-        );
-    }
+    bpf::explained("load the relay's BPF program", error)
 }

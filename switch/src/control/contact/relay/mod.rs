@@ -16,6 +16,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
 pub use self::hook::Hook;
+use crate::control::bpf;
 
 /// Built by `switch/bpf/build`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/relay.bpf.o");
@@ -156,5 +157,5 @@ fn encode(old_mac: [u8; 6], own_mac: [u8; 6], index: u32) -> [u8; 16] {
 }
 
 fn plain(error: MapError) -> io::Error {
-    hook::explained("a map of the relay", &error)
+    bpf::explained("a map of the relay", &error)
 }

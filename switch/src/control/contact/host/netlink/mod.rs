@@ -38,6 +38,9 @@ const READINGS: usize = 5;
 const SETTLING: Duration = Duration::from_millis(5);
 const SETTLING_STEP: Duration = Duration::from_micros(20);
 
+/// The loopback interface's index.
+const LOOPBACK: u32 = 1;
+
 const NEEDS_NET_ADMIN: &str = "changing addresses and interfaces needs the capability \
     CAP_NET_ADMIN, which this process lacks: grant it with `setcap \
     cap_net_admin,cap_net_raw,cap_sys_nice+ep` on the program's file, or in its systemd unit with \
@@ -87,6 +90,19 @@ impl Host {
     /// The kernel does not answer.
     pub fn link(&self, name: &str) -> io::Result<Option<Link>> {
         Ok(self.find(name)?.map(|found| found.link))
+    }
+
+    /// The same, and whether it is one of software alone (`veth`, `bridge`, `vlan` and so on), which
+    /// has no device that drives it.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub fn link_and_kind(&self, name: &str) -> io::Result<Option<(Link, bool)>> {
+        let found = self.find(name)?;
+        Ok(found.map(|found| {
+            let is_software = !found.kind.is_empty() || found.link.index == LOOPBACK;
+            (found.link, is_software)
+        }))
     }
 
     fn find(&self, name: &str) -> io::Result<Option<read::FoundLink>> {

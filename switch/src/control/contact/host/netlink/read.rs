@@ -23,6 +23,8 @@ const IFLA_INFO_KIND: u16 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FoundLink {
     pub link: Link,
+    /// Such as `veth`, or nothing where a device drives it.
+    pub kind: String,
     pub is_macvlan: bool,
     /// The index of the interface that it stands on.
     pub parent: Option<u32>,
@@ -68,7 +70,7 @@ pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
         up: header.flags.contains(LinkFlags::Up),
         running: header.flags.contains(sending),
     };
-    let (mut is_macvlan, mut parent) = (false, None);
+    let (mut kind_of_link, mut parent) = (String::new(), None);
     for (kind, value) in attributes(content.get(LINK_HEADER..)?) {
         match kind {
             libc::IFLA_IFNAME => link.name = text(value),
@@ -76,14 +78,15 @@ pub(super) fn link(content: &[u8]) -> Option<FoundLink> {
             libc::IFLA_LINK => parent = value.try_into().ok().map(u32::from_ne_bytes),
             libc::IFLA_LINKINFO => {
                 let kind = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
-                is_macvlan = kind.is_some_and(|(_, kind)| text(kind) == "macvlan");
+                kind_of_link = kind.map_or_else(String::new, |(_, kind)| text(kind));
             }
             _ => {}
         }
     }
     Some(FoundLink {
         link,
-        is_macvlan,
+        is_macvlan: kind_of_link == "macvlan",
+        kind: kind_of_link,
         parent,
     })
 }
