@@ -41,12 +41,7 @@ impl Trial<'_> {
         let framing = head.framing.unwrap_or(Framing::Close);
         let close = must_close(self.scene, client, self.request);
         let cookie = self.set_cookie(answer.entered.endpoint());
-        let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
-        lines.extend(
-            cookie
-                .as_deref()
-                .map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())),
-        );
+        let lines = self.lines(head, up.input.filled(), cookie.as_deref());
         client.begin(
             self.request,
             &outgoing(head, up.input.filled(), &lines, framing, close),
@@ -79,6 +74,18 @@ impl Trial<'_> {
         }
     }
 
+    /// The header of the answer as the client gets it.
+    fn lines<'l>(
+        &'l self,
+        head: &ResponseHead,
+        bytes: &'l [u8],
+        cookie: Option<&'l str>,
+    ) -> respond::Lines<'l> {
+        let mut lines = respond::fields(head, bytes, &self.route.response_headers);
+        lines.extend(cookie.map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())));
+        lines
+    }
+
     fn set_cookie(&self, endpoint: &Endpoint) -> Option<String> {
         let over_tls = self.scene.conn.scheme == "https";
         self.stay?.set_cookie(endpoint, over_tls)
@@ -107,12 +114,7 @@ impl Trial<'_> {
     ) -> Result<Ended, Reason> {
         let (head, up) = (&answer.head, &mut answer.up);
         let cookie = self.set_cookie(answer.entered.endpoint());
-        let mut lines = respond::fields(head, up.input.filled(), &self.route.response_headers);
-        lines.extend(
-            cookie
-                .as_deref()
-                .map(|cookie| (&b"Set-Cookie"[..], cookie.as_bytes())),
-        );
+        let mut lines = self.lines(head, up.input.filled(), cookie.as_deref());
         let protocol = self
             .request
             .upgrade
