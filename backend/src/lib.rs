@@ -4,4 +4,5 @@
 //! `pointsman-backend` runs one by itself.
 
 pub mod decap;
+pub mod protocol;
 pub mod server;

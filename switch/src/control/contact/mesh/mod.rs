@@ -21,7 +21,7 @@ use super::peer::echo::Echo;
 use super::peer::heartbeat::{HeartbeatKey, HeartbeatSocket, MAX_HEARTBEAT};
 use super::peer::initiates;
 use super::peer::message::{Hello, Message, State};
-use super::peer::secure::Psk;
+use super::peer::secure::{Psk, psk};
 use super::peer::session::Session;
 use super::plan::MeshPlan;
 use crate::control::random::SplitMix;
@@ -87,7 +87,7 @@ impl Mesh {
             heartbeat_key: key.to_base64(),
         };
         Ok(Self {
-            psk: plan.secret.as_ref().map(|secret| Psk::of(secret.expose())),
+            psk: plan.secret.as_ref().map(|secret| psk(secret.expose())),
             plan,
             hello,
             key,

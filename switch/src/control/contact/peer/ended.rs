@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::secure::Fault;
+
 /// The end of a session, as this side sees it.
 #[derive(Debug)]
 pub enum Ended {
@@ -71,3 +73,12 @@ impl fmt::Display for Ended {
 }
 
 impl std::error::Error for Ended {}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unauthentic => Self::Unauthentic,
+            Fault::Spent => Self::Protocol("there were too many messages"),
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::heartbeat::{Heartbeat, HeartbeatKey, MAX_HEARTBEAT};
 use super::message::{Hello, Message};
-use super::secure::{Ends, Psk};
+use super::secure::{Ends, psk};
 use super::talk::{Step, Talk};
 
 const ENDS: Ends = Ends {
@@ -52,7 +52,7 @@ fn plain_session(bytes: &[u8]) {
 
 /// Whoever does not know the secret comes nowhere.
 fn stranger(bytes: &[u8], opened_here: bool) {
-    let psk = Psk::of("nobody knows it");
+    let psk = psk("nobody knows it");
     let open = match opened_here {
         true => Talk::initiator,
         false => Talk::responder,

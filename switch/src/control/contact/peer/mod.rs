@@ -8,7 +8,6 @@ pub mod backoff;
 pub mod door;
 pub mod echo;
 pub mod ended;
-mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod heartbeat;

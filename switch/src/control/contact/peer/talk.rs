@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use pointsman_backend::protocol::frame::Inbox;
+
 use super::ended::Ended;
-use super::frame::Inbox;
 use super::message::{Hello, MAX_MESSAGE, Message};
 use super::secure::{Channel, Ends, HANDSHAKE, Psk};
 
@@ -54,7 +55,7 @@ impl Talk {
     /// There is no secret and an end is not on this host, or the Hello is not within its bounds.
     pub fn initiator(psk: Option<&Psk>, ends: Ends, hello: &Hello) -> io::Result<Self> {
         let (channel, hail) = match psk {
-            Some(psk) => Channel::initiator(psk, ends)?,
+            Some(psk) => Channel::initiator(psk, &ends.prologue())?,
             None => (plain(ends)?, vec![]),
         };
         Self::new(channel, hail, hello)
@@ -66,7 +67,7 @@ impl Talk {
     /// As [`Talk::initiator`].
     pub fn responder(psk: Option<&Psk>, ends: Ends, hello: &Hello) -> io::Result<Self> {
         let channel = match psk {
-            Some(psk) => Channel::responder(psk, ends),
+            Some(psk) => Channel::responder(psk, &ends.prologue()),
             None => plain(ends)?,
         };
         Self::new(channel, vec![], hello)

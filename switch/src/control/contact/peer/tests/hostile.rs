@@ -1,7 +1,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::secure::{Channel, Ends};
+use super::super::secure::{Channel, Ends, psk};
 use super::super::session::HANDSHAKE_LIMIT;
 use super::*;
 use crate::control::random::SplitMix;
@@ -18,7 +18,7 @@ fn end(end: &mut End) -> Option<&'static str> {
 
 #[test]
 fn another_secret_fails_on_both_sides_and_nothing_on_the_wire_says_why() {
-    let (mut low, mut high) = pair(secret(), Some(Psk::of("another")));
+    let (mut low, mut high) = pair(secret(), Some(psk("another")));
     drive(&mut [&mut low, &mut high], |ends| {
         ends.iter().all(|end| end.ended.is_some())
     });
@@ -30,7 +30,7 @@ fn another_secret_fails_on_both_sides_and_nothing_on_the_wire_says_why() {
         initiator: LOW,
         responder: HIGH,
     };
-    let (_, hail) = Channel::initiator(&Psk::of("another"), ends).unwrap();
+    let (_, hail) = Channel::initiator(&psk("another"), &ends.prologue()).unwrap();
     say(&mut stranger, &hail);
     assert_eq!(end(&mut high), Some("unauthentic"));
     assert_eq!(all_of(&mut stranger), b"");

@@ -16,7 +16,7 @@ use super::door::Door;
 use super::ended::Ended;
 use super::heartbeat::HeartbeatKey;
 use super::message::{Hello, Message};
-use super::secure::Psk;
+use super::secure::{Psk, psk};
 use super::session::Session;
 
 /// Of the switch that connects, and of the one that waits.
@@ -108,7 +108,7 @@ fn hello(node: u64) -> Hello {
 }
 
 fn secret() -> Option<Psk> {
-    Some(Psk::of("long and random"))
+    Some(psk("long and random"))
 }
 
 /// A door at [`HIGH`] that lets [`LOW`] in, and its address.
