@@ -1,14 +1,17 @@
 //! The command line.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use pointsman_backend::agent::Settings;
+use pointsman_backend::agent::settings::Written;
 use pointsman_backend::server::Options;
 use pointsman_config::policy::BindAddr;
 use pointsman_config::value::{parse_bind, parse_duration, parse_share, parse_size};
 
-/// A member of a pool, for tests and demos.
+/// A member of a pool: a web server for tests and demos, and the agent that registers a server.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -26,6 +29,12 @@ pub(crate) enum Command {
     /// answers later.
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
+    /// Register a server with switches, for as long as this runs.
+    ///
+    /// The server is another program on this host. It becomes a member of a pool that has
+    /// `discover = { agents = true }`, and leaves it when the agent is told to end.
+    #[command(after_help = AGENT_EXAMPLES)]
+    Agent(Box<AgentArgs>),
 }
 
 const EXAMPLES: &str = "\
@@ -34,6 +43,66 @@ Examples:
   pointsman-backend serve --listen :3001 --delay 200ms --errors 5%
   pointsman-backend serve --listen :3002 --cache 200 --miss 20ms
   pointsman-backend serve --listen :3003 --delay 20ms --workers 10     answers 500 a second at most";
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  pointsman-backend agent --switch 10.0.0.1 --switch 10.0.0.2 --pool app --port 8080 \\
+      --secret-file /etc/pointsman/agents.secret --ready http://127.0.0.1:8080/healthz
+  pointsman-backend agent --config /etc/pointsman/agent.toml       the same keys in TOML, with _ for -";
+
+/// The flags of `agent`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentArgs {
+    /// A TOML file with what is not given here, such as pool = "app"
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where `[agents]` of a switch listens; once for each switch
+    #[arg(long, value_name = "HOST:PORT")]
+    switch: Vec<String>,
+    /// The pool's name in the policy of the switches
+    #[arg(long)]
+    pool: Option<String>,
+    /// What the server is called there [default: HOST:PORT]
+    #[arg(long)]
+    name: Option<String>,
+    /// The server's address [default: the one that the switch is reached from]
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// The server's port
+    #[arg(long)]
+    port: Option<u16>,
+    /// Its share beside the others, 0 to 1000 [default: 1]
+    #[arg(long)]
+    weight: Option<u32>,
+    /// A file with the `secret` of `[agents]`
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Ask here whether the server is fit, such as http://127.0.0.1:8080/healthz
+    #[arg(long, value_name = "URL")]
+    ready: Option<String>,
+    /// From one such question to the next [default: 1s]
+    #[arg(long, value_name = "DURATION")]
+    ready_interval: Option<String>,
+}
+
+impl AgentArgs {
+    /// What they and the file say.
+    pub(crate) fn settings(self) -> Result<Settings, String> {
+        let file = self.config.as_deref().map(Written::read).transpose()?;
+        let flags = Written {
+            switch: self.switch,
+            pool: self.pool,
+            name: self.name,
+            address: self.address,
+            port: self.port,
+            weight: self.weight,
+            secret_file: self.secret_file,
+            ready: self.ready,
+            ready_interval: self.ready_interval,
+        };
+        flags.or(file.unwrap_or_default()).resolve()
+    }
+}
 
 /// The flags of `serve`.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,10 @@
-//! The pool member's side of Pointsman: the embedded web server of tests and demos.
+//! The pool member's side of Pointsman: the agent that registers a server with switches, what it says
+//! to them, and the embedded web server of tests and demos.
 //!
 //! [`server::Server`] runs in the same process (`pointsman demo` starts three of them); the binary
-//! `pointsman-backend` runs one by itself.
+//! `pointsman-backend` runs one by itself, or the [`agent`] beside another server.
 
 pub mod decap;
+pub mod agent;
 pub mod protocol;
 pub mod server;

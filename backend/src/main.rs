@@ -1,4 +1,4 @@
-//! `pointsman-backend`: a member of a pool, for tests and demos.
+//! `pointsman-backend`: a web server for tests and demos, and the agent that registers a server.
 
 mod args;
 
@@ -7,10 +7,11 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use pointsman_backend::agent;
 use pointsman_backend::server::{Control, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::{Args, Command};
+use crate::args::{AgentArgs, Args, Command};
 
 /// The command line is wrong.
 const USAGE: u8 = 2;
@@ -18,7 +19,42 @@ const USAGE: u8 = 2;
 const FAILURE: u8 = 5;
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Args::parse().command;
+    match Args::parse().command {
+        Command::Serve(serve) => serve_web(serve),
+        Command::Agent(agent) => run_agent(*agent),
+    }
+}
+
+fn run_agent(args: AgentArgs) -> ExitCode {
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(why) => {
+            say(format_args!("error: {why}"));
+            return USAGE.into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime.and_then(|runtime| {
+        let outcome = runtime.block_on(async {
+            let mut stop = Stop::new()?;
+            agent::run(settings, stop.one(), |line| say(line)).await
+        });
+        // A name may be looked up still.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say(format_args!("error: {why}"));
+            FAILURE.into()
+        }
+    }
+}
+
+fn serve_web(serve: args::Serve) -> ExitCode {
     let listen = serve.listen;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -4,7 +4,14 @@ use crate::policy::{Announce, Contact};
 use crate::source::{Table, Value};
 
 /// Top-level tables that each switch has for itself; of contacts, what is shared is fed apart.
-const OWN: [&str; 5] = ["process", "admin", "access_log", "include", "contact"];
+const OWN: [&str; 6] = [
+    "process",
+    "admin",
+    "access_log",
+    "agents",
+    "include",
+    "contact",
+];
 
 /// FNV-1a, 64 bits: tells versions of a policy apart, nothing more.
 #[derive(Debug)]

@@ -13,7 +13,11 @@ use crate::policy::{Contact, Pool, Route};
 use crate::source::{Node, Sources, Table, Value};
 
 /// Keys whose values are shown to nobody: section and key.
-const SECRETS: [(&str, &str); 2] = [("contact", "secret"), ("admin", "token")];
+const SECRETS: [(&str, &str); 3] = [
+    ("contact", "secret"),
+    ("admin", "token"),
+    ("agents", "secret"),
+];
 /// What stands for their values.
 const HIDDEN: &str = "(secret)";
 /// Tables that stand for nothing by themselves.

@@ -41,8 +41,13 @@ fn check_overlaps(decoded: &Decoded, d: &mut Diagnostics) {
         .listen
         .iter()
         .map(|listen| (listen, decoded.admin_place, false));
+    let agents = decoded.agents.iter().flat_map(|agents| {
+        let listen = agents.item.listen.iter();
+        let places = agents.places.listens.iter().copied();
+        listen.zip(places).map(|(listen, place)| (listen, place, false))
+    });
     let mut taken: HashMap<Spot<'_>, Vec<(&BindAddr, Place)>> = HashMap::new();
-    for (bind, place, is_udp) in listeners.chain(admin) {
+    for (bind, place, is_udp) in listeners.chain(admin).chain(agents) {
         let spot = match bind {
             BindAddr::Any(0) => continue,
             BindAddr::Socket(address) if address.port() == 0 => continue,

@@ -1,5 +1,6 @@
 //! Checks of what belongs together, once every part is read.
 
+mod agents;
 mod contacts;
 mod direct;
 mod listeners;
@@ -24,5 +25,6 @@ pub(crate) fn check(decoded: &mut Decoded, d: &mut Diagnostics) {
     direct::check_direct(decoded, d);
     routes::check_routes(decoded, d);
     contacts::check_contacts(decoded, d);
+    agents::check_agents(decoded, d);
     sticky::fill_in_keys(decoded);
 }

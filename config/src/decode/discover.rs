@@ -17,15 +17,20 @@ const MAX_SOURCES: usize = 16;
 const MAX_RESOLVERS: usize = 8;
 
 /// Decodes `discover` of a pool; also where each source stands.
-pub(super) fn discover(pool: &Reader<'_>, d: &mut Diagnostics) -> Vec<(Discover, Place)> {
+pub(super) fn discover(
+    name: &str,
+    pool: &Reader<'_>,
+    d: &mut Diagnostics,
+) -> Vec<(Discover, Place)> {
     let Some(found) = pool.find("discover") else {
         return Vec::new();
     };
     let Some(section) = found.key.kind.sections().into_iter().next() else {
         return Vec::new();
     };
-    let source =
-        |d: &mut Diagnostics, key: &Key, node: &Node| source(d, key, section, node, pool.title());
+    let source = |d: &mut Diagnostics, key: &Key, node: &Node| {
+        source(d, key, section, node, (name, pool.title()))
+    };
     let sources = pool.items(d, "discover", source);
     if sources.len() > MAX_SOURCES {
         let message = format!("a pool has {MAX_SOURCES} sources at most");
@@ -47,7 +52,7 @@ fn source(
     key: &Key,
     section: &'static Section,
     node: &Node,
-    pool: &str,
+    (pool, title): (&str, &str),
 ) -> Option<Discover> {
     let Value::Table(table) = &node.value else {
         let kind = match &key.kind {
@@ -56,7 +61,7 @@ fn source(
         };
         return scalar::wrong_type(d, key, kind, node);
     };
-    let title = format!("`discover` of {pool}");
+    let title = format!("`discover` of {title}");
     let reader = Reader::new(d, section, title, node.place, table);
     let lookup = lookup(&reader, d);
     match one_of(&reader, d)?.key.name {
@@ -68,8 +73,12 @@ fn source(
             let service = reader.text(d, "srv", parse_service)?;
             Some(Discover::Srv { service, lookup })
         }
+        "agents" => {
+            refuse_lookup(&reader, d, "they register themselves");
+            agents(&reader, d, pool)
+        }
         _ => {
-            refuse_lookup(&reader, d);
+            refuse_lookup(&reader, d, "the file is watched");
             let path = reader.text(d, "file", non_empty)?;
             let place = reader.find("file")?.node.place;
             let path = d.sources.folder(place).join(path);
@@ -79,18 +88,18 @@ fn source(
 }
 
 fn one_of<'a>(reader: &Reader<'a>, d: &mut Diagnostics) -> Option<Found<'a>> {
-    let kinds = ["dns", "srv", "file"];
+    let kinds = ["dns", "srv", "agents", "file"];
     let mut found = kinds.into_iter().filter_map(|name| reader.find(name));
     let first = found.next();
     match (first, found.next()) {
         (Some(first), Some(second)) => {
-            let message = "`discover` has one of `dns`, `srv` and `file`";
+            let message = "`discover` has one of `dns`, `srv`, `agents` and `file`";
             d.error(second.key_place, "conflicting-keys", message)
                 .also(first.key_place, "the other one")
                 .help("several sources stand in an array: discover = [{ ... }, { ... }]");
         }
         (None, _) if !kinds.iter().any(|name| reader.may_be_meant(name)) => {
-            let message = "`discover` needs one of `dns`, `srv` and `file`";
+            let message = "`discover` needs one of `dns`, `srv`, `agents` and `file`";
             d.error(reader.place(), "missing-key", message)
                 .help("for example discover = { dns = \"app.internal:8080\" }");
         }
@@ -111,14 +120,27 @@ fn lookup(reader: &Reader<'_>, d: &mut Diagnostics) -> Lookup {
     }
 }
 
-fn refuse_lookup(reader: &Reader<'_>, d: &mut Diagnostics) {
+fn agents(reader: &Reader<'_>, d: &mut Diagnostics, pool: &str) -> Option<Discover> {
+    if !reader.boolean(d, "agents")? {
+        let place = reader.find("agents")?.node.place;
+        d.error(place, "bad-value", "`agents` can only be `true`")
+            .help("leave the source out");
+        return None;
+    }
+    Some(Discover::Agents {
+        pool: pool.to_owned(),
+    })
+}
+
+/// What looks nothing up, as `instead` says.
+fn refuse_lookup(reader: &Reader<'_>, d: &mut Diagnostics, instead: &str) {
     for found in ["resolvers", "refresh"]
         .iter()
         .filter_map(|name| reader.find(name))
     {
-        let message = format!("`{}` says nothing of a file", found.key.name);
+        let message = format!("`{}` says how a name is looked up", found.key.name);
         d.error(found.key_place, "conflicting-keys", message)
-            .help("leave it out: the file is watched");
+            .help(format!("leave it out: {instead}"));
     }
 }
 

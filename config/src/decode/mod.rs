@@ -3,6 +3,7 @@
 //! A decoder always returns something: where a value is wrong it reports that and goes on with the
 //! default. The result counts only when nothing was reported.
 
+mod agents;
 mod balance;
 mod contact;
 mod direct;
@@ -26,7 +27,7 @@ mod top;
 
 use std::net::IpAddr;
 
-use crate::policy::{AccessLog, Admin, Contact, Listener, Pool, Process, Route};
+use crate::policy::{AccessLog, Admin, Agents, Contact, Listener, Pool, Process, Route};
 use crate::source::Place;
 
 pub(crate) use pool::backends_file;
@@ -43,6 +44,7 @@ pub(crate) struct Decoded {
     pub(crate) routes: Vec<Placed<Route, RoutePlaces>>,
     pub(crate) pools: Vec<Placed<Pool, PoolPlaces>>,
     pub(crate) contacts: Vec<Placed<Contact, ContactPlaces>>,
+    pub(crate) agents: Option<Placed<Agents, AgentsPlaces>>,
 }
 
 /// An item and where its parts stand.
@@ -99,6 +101,14 @@ pub(crate) struct PoolPlaces {
     pub(crate) discover: Vec<Place>,
     /// Whether anything is said about checks.
     pub(crate) has_health: bool,
+}
+
+/// Where the parts of `[agents]` stand.
+#[derive(Debug)]
+pub(crate) struct AgentsPlaces {
+    pub(crate) table: Place,
+    /// As long as `Agents::listen`.
+    pub(crate) listens: Vec<Place>,
 }
 
 /// Where the parts of a contact stand: the contact itself for those that are not written.

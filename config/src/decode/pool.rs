@@ -24,7 +24,7 @@ pub(super) fn pool(
 ) -> Placed<Pool, PoolPlaces> {
     let errors = d.errors();
     let (backends, places) = backends(reader, d);
-    let (discover, sources) = discover(reader, d).into_iter().unzip();
+    let (discover, sources) = discover(name, reader, d).into_iter().unzip();
     require_backends(reader, d);
     let forward = forward(reader, d);
     let is_direct = forward.direct().is_some();

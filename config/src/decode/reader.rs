@@ -180,7 +180,10 @@ impl<'a> Reader<'a> {
         };
         let mut reader = Reader {
             section,
-            title: format!("`{name}` of {}", self.title),
+            title: match self.title.as_str() {
+                "" => format!("[{name}]"),
+                title => format!("`{name}` of {title}"),
+            },
             place: found.key_place,
             own,
             base,

@@ -1,5 +1,6 @@
 use std::num::NonZeroUsize;
 
+use super::agents::agents;
 use super::contact::contact;
 use super::direct::direct_process;
 use super::listener::listener;
@@ -62,6 +63,7 @@ pub(crate) fn decode(root: &Table, d: &mut Diagnostics) -> Decoded {
                 contact(d, &reader.with_base(defaults.contact))
             })
             .collect(),
+        agents: agents(&reader, d),
     }
 }
 

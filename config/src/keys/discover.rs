@@ -6,7 +6,7 @@ pub(super) const DISCOVER: Key = Key::new(
     "discover",
     Kind::OneOrMany(&KIND),
     "Where backends are found, beside those in `backends`: at the addresses of a name, as SRV records \
-     say, or in a file. What was found last stays while nothing can be found; a backend that is not \
+     say, in a file, or as they register themselves by an agent. What was found last stays while nothing can be found; a backend that is not \
      found any more finishes what it has. See [discovery](discovery.md).",
     "{ dns = \"app.internal:8080\" }",
 );
@@ -15,7 +15,7 @@ static KIND: Kind = Kind::Table(&TABLE);
 
 static TABLE: Section = Section {
     name: "discover",
-    doc: "A place where backends are found: exactly one of `dns`, `srv` and `file`.",
+    doc: "A place where backends are found: exactly one of `dns`, `srv`, `agents` and `file`.",
     keys: &[
         Key::new(
             "dns",
@@ -29,6 +29,13 @@ static TABLE: Section = Section {
             "Every SRV record of this service is a backend, with its port and weight (RFC 2782). \
              Priorities become groups in their order.",
             "\"_http._tcp.app.internal\"",
+        ),
+        Key::new(
+            "agents",
+            Kind::Bool,
+            "`true`: the servers that `pointsman-backend agent` registers for this pool, as the table \
+             `[agents]` lets it. They come and go by themselves, with their weight, readiness and load.",
+            "true",
         ),
         Key::new(
             "file",

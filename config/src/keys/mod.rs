@@ -1,6 +1,7 @@
 //! The one table of keys: what may be written where, of which kind, with which default, and what it
 //! means. The decoder, the reference page and the JSON Schema all read it.
 
+mod agents;
 mod balance;
 mod contact;
 mod direct;

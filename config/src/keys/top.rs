@@ -1,3 +1,4 @@
+use super::agents::AGENTS;
 use super::direct::DIRECT;
 use super::{CONTACT, DAY, Format, Key, Kind, LISTENER, MIB, POOL, ROUTE, Section, TIB, ZERO};
 
@@ -58,6 +59,12 @@ pub static ROOT: Section = Section {
              switch answers at it. One table `[contact]`, or several `[[contact]]`, also of included \
              files.",
             "{ address = \"192.0.2.10/24\", interface = \"eth0\", group = 51 }",
+        ),
+        Key::new(
+            "agents",
+            Kind::Table(&AGENTS),
+            "Where agents register servers, for pools with `discover = { agents = true }`.",
+            "{ listen = \"10.0.0.1:9113\", secret = \"a long text that nobody can guess\" }",
         ),
         Key::new(
             "defaults",

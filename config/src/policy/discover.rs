@@ -22,6 +22,11 @@ pub enum Discover {
         /// How it is looked up.
         lookup: Lookup,
     },
+    /// As their agents register them (`[agents]`).
+    Agents {
+        /// The pool that they register for.
+        pool: String,
+    },
     /// In a file of backends.
     File {
         /// The file.
@@ -50,7 +55,7 @@ impl Discover {
 }
 
 /// What tells it from others in metrics and messages: `dns app.internal:8080`,
-/// `srv _http._tcp.app.internal @10.0.0.2:53`, `file /etc/pointsman/app.backends.toml`.
+/// `srv _http._tcp.app.internal @10.0.0.2:53`, `agents app`, `file /etc/pointsman/app.backends.toml`.
 impl fmt::Display for Discover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lookup = match self {
@@ -62,6 +67,7 @@ impl fmt::Display for Discover {
                 write!(f, "srv {service}")?;
                 lookup
             }
+            Self::Agents { pool } => return write!(f, "agents {pool}"),
             Self::File { path } => return write!(f, "file {}", path.display()),
         };
         for (at, resolver) in lookup.resolvers.iter().enumerate() {

@@ -2,6 +2,7 @@
 //! reference checked. Everything downstream reads this and nothing else.
 
 mod access_log;
+mod agents;
 mod balance;
 mod build;
 mod contact;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use access_log::{AccessLog, LogField, LogTarget};
+pub use agents::Agents;
 pub use balance::{Balance, HashBy, Locality};
 pub use contact::{Announce, Checksum, Contact, Secret};
 pub use direct::{Datapath, Direct, DirectProcess, Forward, Service, Transport};
@@ -62,6 +64,8 @@ pub struct Policy {
     pub pools: Vec<Pool>,
     /// Addresses that the switches of a group hold between them, in the order of the file.
     pub contacts: Vec<Contact>,
+    /// Where agents register servers, if they may.
+    pub agents: Option<Agents>,
     /// The files that were read, the main file first: what a watch has to look at.
     pub sources: Vec<PathBuf>,
     /// The folders in which includes with wildcards looked: a watch sees new files there.
@@ -70,7 +74,7 @@ pub struct Policy {
     pub digest: String,
     /// A digest, 16 hexadecimal digits, of what the switches of a group must have in common: all
     /// that was read, variables replaced and includes joined, but for `[process]`, `[admin]`,
-    /// `[access_log]` and, of contacts, all but addresses, group and kind of announcement. The order
+    /// `[access_log]`, `[agents]` and, of contacts, all but addresses, group and kind of announcement. The order
     /// of keys, routes and contacts makes no difference. It tells differences, and proves nothing.
     pub shared_digest: String,
     /// What it says, thing by thing.

@@ -10,6 +10,7 @@ use super::plane::Slot;
 use super::traffic::OwnTraffic;
 use crate::access_log::AccessLog;
 use crate::control::admin;
+use crate::control::agents;
 use crate::control::contact::plan::Plan;
 use crate::control::contact::{self, Contacts};
 use crate::control::direct;
@@ -158,6 +159,7 @@ impl Daemon {
         );
         let readiness = Arc::new(Readiness::new());
         let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
+        let agents = agents::prepare(&policy, None).map_err(StartError::System)?;
         let contacts = open_contacts(&policy, traffic, &hub, inheritance.is_succession)?;
         let setup = Setup {
             state,
@@ -169,6 +171,7 @@ impl Daemon {
             admin,
             extra,
             upgrades,
+            agents,
             contact: contacts.as_ref().map(|contacts| contacts.parts().clone()),
             readiness,
         };

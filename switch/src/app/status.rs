@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Exit, client, contact, output};
 use crate::args;
+use crate::control::agents::status::AgentStatus;
 use crate::control::status::{BackendStatus, OverlayStatus, RouteStatus, SourceStatus, Status};
 
 pub(super) fn run(args: args::Status) -> Exit {
@@ -75,6 +76,9 @@ fn render(status: &Status, color: bool) -> String {
     for source in &status.sources {
         let _ = source_line(&mut text, source);
     }
+    for agent in &status.agents {
+        let _ = agent_line(&mut text, agent);
+    }
     pools(&mut text, status, color);
     text
 }
@@ -134,6 +138,21 @@ fn source_line(text: &mut String, source: &SourceStatus) -> std::fmt::Result {
     match &source.error {
         Some(error) => writeln!(text, "  {error}"),
         None => writeln!(text),
+    }
+}
+
+fn agent_line(text: &mut String, agent: &AgentStatus) -> std::fmt::Result {
+    write!(
+        text,
+        "agent {}/{}  {}  {}  {}  weight {}",
+        agent.pool, agent.name, agent.address, agent.state, agent.mode, agent.weight
+    )?;
+    if !agent.holds.is_empty() {
+        write!(text, "  holds {}", agent.holds.join(" "))?;
+    }
+    match agent.why.as_str() {
+        "" => writeln!(text),
+        why => writeln!(text, "  {why}"),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod bpf;
+pub mod agents;
 pub mod clock;
 pub mod contact;
 pub mod direct;
@@ -46,6 +47,7 @@ use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
+use agents::Registrar;
 use contact::desk::ContactParts;
 use readiness::Readiness;
 use reconcile::Reconciler;
@@ -124,6 +126,8 @@ pub struct Setup<L> {
     pub extra: Option<admin::Extra>,
     /// Who is asked for upgrades, if they are possible.
     pub upgrades: Option<upgrade::Upgrades>,
+    /// Where agents register.
+    pub agents: agents::Prepared,
     /// The thread of the contact addresses, if there are any.
     pub contact: Option<ContactParts>,
     /// Whether the process takes traffic.
@@ -244,6 +248,7 @@ fn spawn_all<L: Listeners>(
         admin,
         extra,
         upgrades,
+        agents,
         contact,
         readiness,
     } = setup;
@@ -254,13 +259,19 @@ fn spawn_all<L: Listeners>(
     if let Some(contact) = &contact {
         tokio::spawn(journal::pass_on(contact.board.clone(), journal.clone()));
     }
+    let registrar = Registrar::new(hub.clone(), journal.clone(), state.source());
+    for (pool, backends) in state.registered() {
+        registrar.inherit(pool, backends);
+    }
+    registrar.commit(agents);
+    tokio::spawn(registrar.clone().run(phases.clone()));
     let (reconciler, desk) = Reconciler::new(
         state,
         listeners,
         source.clone(),
         readiness.clone(),
         events,
-        contact,
+        (contact, registrar),
     );
     tokio::spawn(reconciler.run());
     let watcher = if watch {

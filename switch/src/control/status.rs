@@ -6,6 +6,8 @@ use pointsman_config::policy::{self, BackendAddr, BindAddr, Discover};
 use serde::{Deserialize, Serialize};
 
 use super::Listeners;
+use super::agents::Registrar;
+use super::agents::status::AgentStatus;
 use super::clock::rfc3339;
 use super::contact::status::{Board, ContactsStatus};
 use super::endpoints::LastCheck;
@@ -43,6 +45,9 @@ pub struct Status {
     /// Where backends are looked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceStatus>,
+    /// The servers that agents have registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentStatus>,
     /// What the operator has laid over the policy.
     #[serde(default)]
     pub overlay: Vec<OverlayStatus>,
@@ -225,6 +230,7 @@ pub fn of<L: Listeners>(
     source: &Source,
     readiness: &Readiness,
     board: Option<&Board>,
+    registrar: &Registrar,
 ) -> Status {
     let snapshot = state.snapshot();
     let totals = state.hub().totals();
@@ -249,6 +255,7 @@ pub fn of<L: Listeners>(
         routes: route_statuses(&snapshot, &totals),
         pools: pool_statuses(state, &snapshot),
         sources: source_statuses(state),
+        agents: registrar.status(),
         overlay: overlay_statuses(state, &snapshot),
         contact: board.map(|board| ContactsStatus::clone(&board.read())),
     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use pointsman_config::policy::Policy;
 
+use super::agents::Registrar;
 use super::source::Loaded;
+use super::state::State;
+use crate::metrics::Hub;
 
 /// One listener, one route, and one pool `app` with active TCP checks.
 pub(crate) fn policy(backends: &[&str]) -> Policy {
@@ -26,4 +29,10 @@ pub(crate) fn loaded(backends: &[&str]) -> Loaded {
         policy: Arc::new(policy(backends)),
         tls: Default::default(),
     }
+}
+
+/// Where no agent registers.
+pub(crate) fn registrar() -> Registrar {
+    let state = State::new(loaded(&["127.0.0.1:9"]), Hub::new(100));
+    Registrar::new(state.hub().clone(), state.journal().clone(), state.source())
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 
+use super::agents;
 use super::block::{EDGES, Histogram};
 use super::contact;
 use super::discovery;
@@ -75,6 +76,7 @@ impl Collector for Scrape {
         {
             let control = self.state.control();
             discovery::collect(&mut page, &control.sources);
+            agents::collect(&mut page, &control.agents);
             passive(&mut page, &control);
             config(&mut page, &control);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwapOption;
 use prometheus::{Registry, TextEncoder};
 
+use super::agents::AgentFigures;
 use super::block::{Counter, Histogram};
 use super::collect::Scrape;
 use super::contact::ContactFigures;
@@ -171,6 +172,32 @@ impl Hub {
         self.state.control().sources.keep(&sources.collect());
     }
 
+    /// How many servers that agents have registered are in which state, by pool.
+    pub fn set_agents(&self, census: BTreeMap<(String, &'static str), u64>) {
+        self.state.control().agents.census = census;
+    }
+
+    /// An agent registered a server of this pool.
+    pub fn agent_registered(&self, pool: &str) {
+        AgentFigures::count(&mut self.state.control().agents.registered, pool);
+    }
+
+    /// The session of an agent of this pool ended without a farewell.
+    pub fn agent_lost(&self, pool: &str) {
+        AgentFigures::count(&mut self.state.control().agents.lost, pool);
+    }
+
+    /// Somebody was not taken as an agent, for this reason.
+    pub fn agent_refused(&self, reason: &'static str) {
+        *self
+            .state
+            .control()
+            .agents
+            .refused
+            .entry(reason)
+            .or_default() += 1;
+    }
+
     /// Shows a counter that is kept elsewhere.
     pub fn watch(&self, what: Watched, counter: Arc<AtomicU64>) {
         self.state.control().watched[what as usize] = Some(counter);
@@ -241,6 +268,7 @@ pub(super) struct Control {
     pub(super) in_force_since: Option<f64>,
     pub(super) digest: Option<String>,
     pub(super) sources: SourceFigures,
+    pub(super) agents: AgentFigures,
     pub(super) watched: [Option<Arc<AtomicU64>>; 2],
 }
 

@@ -5,6 +5,7 @@
 //! the shards up when somebody asks. Series are bounded: labels come from configured names alone,
 //! and a family that reaches its cap takes no further label combinations.
 
+mod agents;
 mod block;
 mod collect;
 mod contact;
@@ -21,6 +22,7 @@ mod table;
 mod tests;
 mod totals;
 
+pub use agents::AGENT_STATES;
 pub use contact::{
     AddressFigures, ContactFigures, LoopDelay, PeerFigures, ROLES, Tally, address_label,
 };

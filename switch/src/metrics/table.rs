@@ -106,6 +106,14 @@ metrics! {
         "Lists of a source that were not the same as the one before.";
     DiscoveryLastSuccess "pointsman_discovery_last_success_timestamp_seconds" Gauge ["source"]
         "When a source last told a list, in seconds since 1970.";
+    Agents "pointsman_agents" Gauge ["pool" "state"]
+        "Servers that agents have registered, by state: ready, not-ready, leaving (after a farewell), lost (its agent is waited for).";
+    AgentRegistrations "pointsman_agent_registrations_total" Counter ["pool"]
+        "Registrations of servers by agents, those included that came back.";
+    AgentLosses "pointsman_agent_losses_total" Counter ["pool"]
+        "Sessions of agents that ended without a farewell.";
+    AgentsRefused "pointsman_agents_refused_total" Counter ["reason"]
+        "Connections of agents that were refused or cut off: stranger (a network that is not allowed), full, late, unauthentic (another secret, a replay), forged, protocol, flood, unknown-pool, not-by-agents, foreign-address, name-taken, replaced, closed.";
     Ejections "pointsman_ejections_total" Counter ["pool" "reason"]
         "Backends that were taken out for what clients got from them, by the error that did it (status: an answer of 500, 502, 503 or 504; ratio: too large a share of errors).";
     Panic "pointsman_panic" Gauge ["pool"]

@@ -2,8 +2,8 @@
 //!
 //! A [`Source`] tells the whole list, each time that it may have changed, and failures. It is asked
 //! by a task of its own, so that none waits for another, and nothing waits for any of them: what was
-//! found last stays until something else is found. Each kind of source is a file here and an arm of
-//! [`source`].
+//! found last stays until something else is found. Each kind of source is a file here, but for
+//! `agents`, and an arm of [`Discovery::source`].
 
 mod dns;
 mod file;
@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::names::Resolvers;
+use crate::control::agents::{Agents, Registrar};
 use crate::control::random::SplitMix;
 
 /// After a first failure; doubled with each further one up to [`LONGEST`].
@@ -58,16 +59,18 @@ pub struct Found {
 pub struct Discovery {
     tasks: HashMap<Discover, Task>,
     resolvers: Resolvers,
+    registrar: Registrar,
     found: mpsc::Sender<Found>,
     random: SplitMix,
 }
 
 impl Discovery {
-    /// Results are sent there.
-    pub fn new(found: mpsc::Sender<Found>, seed: u64) -> Self {
+    /// Results are sent there; agents register at `registrar`.
+    pub fn new(found: mpsc::Sender<Found>, seed: u64, registrar: Registrar) -> Self {
         Self {
             tasks: HashMap::new(),
             resolvers: Resolvers::default(),
+            registrar,
             found,
             random: SplitMix::new(seed),
         }
@@ -81,7 +84,7 @@ impl Discovery {
                 continue;
             }
             let task = self.tasks.remove(&name).unwrap_or_else(|| {
-                let source = source(&name, &mut self.resolvers, &mut self.random);
+                let source = self.source(&name);
                 let follow = follow(name.clone(), source, self.found.clone());
                 Task(tokio::spawn(follow))
             });
@@ -89,6 +92,27 @@ impl Discovery {
         }
         self.tasks = kept;
         self.resolvers.forget_unused();
+    }
+
+    fn source(&mut self, name: &Discover) -> Box<dyn Source> {
+        let random = SplitMix::new(self.random.next_u64());
+        let resolvers = &mut self.resolvers;
+        match name {
+            Discover::Dns { host, port, lookup } => {
+                let names = resolvers.of(&lookup.resolvers);
+                let refresh = names::Refresh::new(lookup.refresh, random);
+                Box::new(dns::Dns::new(host, *port, names, refresh))
+            }
+            Discover::Srv { service, lookup } => {
+                let names = resolvers.of(&lookup.resolvers);
+                let refresh = names::Refresh::new(lookup.refresh, random);
+                Box::new(srv::Srv::new(service, names, refresh))
+            }
+            Discover::Agents { pool } => {
+                Box::new(Agents::new(self.registrar.clone(), pool.clone()))
+            }
+            Discover::File { path } => Box::new(file::File::new(path.clone())),
+        }
     }
 }
 
@@ -98,23 +122,6 @@ struct Task(JoinHandle<()>);
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-fn source(name: &Discover, resolvers: &mut Resolvers, random: &mut SplitMix) -> Box<dyn Source> {
-    let random = SplitMix::new(random.next_u64());
-    match name {
-        Discover::Dns { host, port, lookup } => {
-            let names = resolvers.of(&lookup.resolvers);
-            let refresh = names::Refresh::new(lookup.refresh, random);
-            Box::new(dns::Dns::new(host, *port, names, refresh))
-        }
-        Discover::Srv { service, lookup } => {
-            let names = resolvers.of(&lookup.resolvers);
-            let refresh = names::Refresh::new(lookup.refresh, random);
-            Box::new(srv::Srv::new(service, names, refresh))
-        }
-        Discover::File { path } => Box::new(file::File::new(path.clone())),
     }
 }
 
@@ -151,6 +158,7 @@ mod tests {
     use pointsman_config::policy::BackendAddr;
 
     use super::*;
+    use crate::control::testing::registrar;
 
     fn backend(host: u8) -> Backend {
         let addr = std::net::SocketAddr::from(([10, 0, 0, host], 80));
@@ -180,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_found_and_an_unknown_one_says_why() {
         let (sender, mut found) = mpsc::channel(4);
-        let mut discovery = Discovery::new(sender, 1);
+        let mut discovery = Discovery::new(sender, 1, registrar());
         discovery.update([Discover::name("localhost", 80)].into_iter());
         let got = found.recv().await.expect("a result").backends;
         let got = got.expect("it has addresses");

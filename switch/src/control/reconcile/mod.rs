@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::Listeners;
+use super::agents::{self, Registrar};
 use super::contact::desk::ContactParts;
 use super::contact::exchange::Heard;
 use super::contact::plan::Plan;
@@ -115,6 +116,7 @@ pub struct Reconciler<L> {
     source: Source,
     readiness: Arc<Readiness>,
     contact: Option<ContactParts>,
+    registrar: Registrar,
     checker: Checker,
     discovery: Discovery,
     inbox: Inbox,
@@ -144,7 +146,7 @@ impl<L: Listeners> Reconciler<L> {
         source: Source,
         readiness: Arc<Readiness>,
         events: mpsc::Receiver<Event>,
-        contact: Option<ContactParts>,
+        (contact, registrar): (Option<ContactParts>, Registrar),
     ) -> (Self, Desk) {
         let (desk, messages) = mpsc::channel(CAPACITY);
         let (find, findings) = mpsc::channel(CAPACITY);
@@ -156,8 +158,9 @@ impl<L: Listeners> Reconciler<L> {
             source,
             readiness,
             contact,
+            discovery: Discovery::new(look, seed.rotate_left(32), registrar.clone()),
+            registrar,
             checker: Checker::new(find, seed),
-            discovery: Discovery::new(look, seed.rotate_left(32)),
             inbox: Inbox {
                 messages,
                 events,
@@ -328,6 +331,7 @@ impl<L: Listeners> Reconciler<L> {
             &self.source,
             &self.readiness,
             self.contact.as_ref().map(|contact| &*contact.board),
+            &self.registrar,
         )
     }
 
@@ -338,6 +342,8 @@ impl<L: Listeners> Reconciler<L> {
             .listeners
             .prepare(frame.listeners())
             .map_err(Refused::Bind)?;
+        let agents = agents::prepare(&loaded.policy, Some(&self.registrar));
+        let agents = agents.map_err(Refused::Bind)?;
         self.change_contacts(&loaded).map_err(Refused::Contact)?;
         self.warn_of_what_takes_a_restart(&loaded);
         let before = self.endpoint_ids();
@@ -346,6 +352,7 @@ impl<L: Listeners> Reconciler<L> {
             .set_max_connections(loaded.policy.process.max_connections);
         self.state.adopt(loaded, frame);
         self.listeners.commit(prepared);
+        self.registrar.commit(agents);
         self.readiness.set_pools_up(self.state.pools_up());
         self.stale = false;
         self.moved = true;

@@ -302,6 +302,14 @@ impl State {
         changed
     }
 
+    /// What agents have registered, as another process has told: by pool.
+    pub fn registered(&self) -> impl Iterator<Item = (&str, &[Backend])> {
+        self.wanted.iter().filter_map(|source| match source {
+            Discover::Agents { pool } => Some((pool.as_str(), self.resolved.backends(source)?)),
+            _ => None,
+        })
+    }
+
     /// The sources that backends are looked for in: those of the pools, names among the backends, and
     /// names in what was found.
     pub fn wanted(&self) -> &BTreeSet<Discover> {
