@@ -4,7 +4,7 @@
 //! [`server::Server`] runs in the same process (`pointsman demo` starts three of them); the binary
 //! `pointsman-backend` runs one by itself, or the [`agent`] beside another server.
 
-pub mod decap;
 pub mod agent;
+pub mod decap;
 pub mod protocol;
 pub mod server;

@@ -26,6 +26,13 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     fs::write(&wrong, text.replace("KillMode=mixed", "KillMode=mixde")).unwrap();
     let said = complaints(place.path());
     assert!(said.contains("mixde"), "a mistake is found: {said}");
+
+    fs::write(&wrong, text).unwrap();
+    let wrong = place.path().join("pointsman-agent.service");
+    let text = fs::read_to_string(&wrong).unwrap();
+    fs::write(&wrong, text.replace("Restart=always", "Restart=alwais")).unwrap();
+    let said = complaints(place.path());
+    assert!(said.contains("alwais"), "a mistake is found: {said}");
 }
 
 #[test]
@@ -116,13 +123,22 @@ fn install(place: &Path, version: u32) {
     }
     fs::write(place.join("pointsman.service"), service).unwrap();
     fs::write(place.join("pointsman.socket"), unit("pointsman.socket")).unwrap();
+    let agent = unit("pointsman-agent.service").replace("/usr/bin/pointsman-backend", "/bin/true");
+    fs::write(place.join("pointsman-agent.service"), agent).unwrap();
 }
 
 /// What systemd finds wrong with the units in a folder, and nothing else that it says.
 fn complaints(place: &Path) -> String {
     let verified = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "--recursive-errors=no"])
-        .args(["pointsman.service", "pointsman.socket"].map(|name| place.join(name)))
+        .args(
+            [
+                "pointsman.service",
+                "pointsman.socket",
+                "pointsman-agent.service",
+            ]
+            .map(|name| place.join(name)),
+        )
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&verified.stderr).into_owned();

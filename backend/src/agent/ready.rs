@@ -117,11 +117,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_answers_is_fit_and_tells_its_load() {
-        let server = Server::bind(Options::default()).await.unwrap();
+        let options = Options {
+            report_load: true,
+            ..Options::default()
+        };
+        let server = Server::bind(options).await.unwrap();
         let addr = server.local_addr();
         let control = server.control();
         let task = tokio::spawn(server.run(std::future::pending()));
-        let answer = ask(&format!("http://{addr}/?x=1").parse().unwrap()).await;
+        let answer = ask(&format!("http://{addr}/healthz").parse().unwrap()).await;
         assert_eq!(answer.trouble, None);
         assert!(answer.load.unwrap().starts_with("TEXT "));
         control.kill();

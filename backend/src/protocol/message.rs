@@ -150,12 +150,9 @@ pub struct Accepted {
     /// What the pool serves by direct return.
     #[serde(default)]
     pub services: Vec<Service>,
-    /// How packets of those services come.
+    /// Whether clients that speak MPTCP (RFC 8684) are told the server's own address.
     #[serde(default)]
-    pub encapsulation: Encapsulation,
-    /// Bytes by which their packets are longer than clients sent them.
-    #[serde(default)]
-    pub overhead: u16,
+    pub mptcp: bool,
 }
 
 /// A service by direct return.
@@ -177,20 +174,6 @@ pub enum Transport {
     Tcp,
     /// UDP.
     Udp,
-    /// Of a later version.
-    #[serde(other)]
-    Unknown,
-}
-
-/// How packets come from the switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Encapsulation {
-    /// As clients sent them, to the server's link-layer address.
-    #[default]
-    None,
-    /// Inside of another IP packet (RFC 2003, RFC 2473).
-    Ipip,
     /// Of a later version.
     #[serde(other)]
     Unknown,

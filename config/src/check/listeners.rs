@@ -44,7 +44,9 @@ fn check_overlaps(decoded: &Decoded, d: &mut Diagnostics) {
     let agents = decoded.agents.iter().flat_map(|agents| {
         let listen = agents.item.listen.iter();
         let places = agents.places.listens.iter().copied();
-        listen.zip(places).map(|(listen, place)| (listen, place, false))
+        listen
+            .zip(places)
+            .map(|(listen, place)| (listen, place, false))
     });
     let mut taken: HashMap<Spot<'_>, Vec<(&BindAddr, Place)>> = HashMap::new();
     for (bind, place, is_udp) in listeners.chain(admin).chain(agents) {

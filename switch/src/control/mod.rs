@@ -5,8 +5,8 @@
 //! and the publisher of snapshots. Everything else here sends it messages.
 
 pub mod admin;
-mod bpf;
 pub mod agents;
+mod bpf;
 pub mod clock;
 pub mod contact;
 pub mod direct;

@@ -18,6 +18,8 @@ pub(super) enum Refusal {
         /// Where it connects from.
         from: IpAddr,
     },
+    /// The pool is a direct one, and serves another port: the second one, for example.
+    WrongPort(u16, u16),
     /// Another server has the name.
     NameTaken(String),
     /// Another session has registered the same server.
@@ -33,6 +35,7 @@ impl Refusal {
             Self::UnknownPool(_) => "unknown-pool",
             Self::NotByAgents(_) => "not-by-agents",
             Self::ForeignAddress { .. } => "foreign-address",
+            Self::WrongPort(..) => "wrong-port",
             Self::NameTaken(_) => "name-taken",
             Self::Replaced => "replaced",
             Self::Closed => "closed",
@@ -50,6 +53,10 @@ impl Refusal {
             Self::ForeignAddress { address, from } => format!(
                 "{address} is not the address that the agent connects from ({from}): connect from \
                  it, or allow its network in `addresses` of [agents]"
+            ),
+            Self::WrongPort(port, served) => format!(
+                "packets of direct return arrive as clients sent them: the server has to listen on \
+                 the pool's port, such as {served}, and not on {port}"
             ),
             Self::NameTaken(name) => format!(
                 "another server of the pool is called `{name}`: give this one another --name"

@@ -31,7 +31,7 @@ impl Terms {
                 pool: pool.name.clone(),
             };
             let takes = pool.discover.contains(&own);
-            let accepted = takes.then(|| services::of(policy, &pool.name));
+            let accepted = takes.then(|| services::of(policy, pool));
             (pool.name.clone(), accepted)
         });
         Some(Self {
@@ -74,6 +74,11 @@ impl Terms {
         let (address, from) = (register.address.to_canonical(), from.to_canonical());
         if address != from && !contain(&self.agents.addresses, address) {
             return Err(Refusal::ForeignAddress { address, from });
+        }
+        let mut services = accepted.services.iter();
+        let port = register.port;
+        if !accepted.services.is_empty() && services.all(|service| service.port != port) {
+            return Err(Refusal::WrongPort(port, accepted.services[0].port));
         }
         Ok(match register.mode {
             Mode::Direct => accepted.clone(),
