@@ -5,6 +5,7 @@
 
 mod changes;
 mod clients;
+mod leaving;
 mod lives;
 mod stage;
 mod takeover;

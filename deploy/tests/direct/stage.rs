@@ -90,6 +90,11 @@ impl Stage {
         text
     }
 
+    /// Where the kernel keeps the programs of `a`.
+    pub fn pins_of_a(&self) -> PathBuf {
+        Pins::of("a")
+    }
+
     /// The servers' own addresses.
     fn servers() -> Vec<String> {
         (1..=3).map(|n| format!("10.77.0.{}:80", 30 + n)).collect()

@@ -13,7 +13,7 @@ use crate::control::admin;
 use crate::control::agents;
 use crate::control::contact::plan::Plan;
 use crate::control::contact::{self, Contacts};
-use crate::control::direct;
+use crate::control::direct::Direct;
 use crate::control::readiness::Readiness;
 use crate::control::source::{Refused, Source};
 use crate::control::state::State;
@@ -100,6 +100,7 @@ pub struct Daemon {
     admin: Option<BindAddr>,
     admin_copy: Option<Inherited>,
     contacts: Option<Arc<Contacts>>,
+    direct: Arc<Direct>,
 }
 
 impl Daemon {
@@ -127,8 +128,9 @@ impl Daemon {
         } = options;
         let common = InCommon::new();
         let mut loaded = source.load::<Slot>(&common).map_err(StartError::Policy)?;
-        let fallbacks =
-            direct::settle(&mut loaded, direct::possible).map_err(StartError::Policy)?;
+        let settings = loaded.policy.process.direct.clone();
+        let direct = Direct::new(settings, inheritance.is_succession);
+        let fallbacks = direct.settle(&mut loaded).map_err(StartError::Policy)?;
         let hub = Hub::new(MAX_SERIES);
         let access_log = open_log(&loaded.policy, &hub)?;
         let mut state = State::new(loaded, hub.clone());
@@ -172,6 +174,7 @@ impl Daemon {
             extra,
             upgrades,
             agents,
+            direct: direct.clone(),
             contact: contacts.as_ref().map(|contacts| contacts.parts().clone()),
             readiness,
         };
@@ -185,6 +188,7 @@ impl Daemon {
             admin: admin_address,
             admin_copy,
             contacts,
+            direct,
         })
     }
 
@@ -285,6 +289,7 @@ impl Daemon {
             plane,
             access_log,
             contacts,
+            direct,
             ..
         } = self;
         let how = how.drain();
@@ -306,6 +311,7 @@ impl Daemon {
             tracing::warn!("{cut} connections were cut after {:?}", how.limit);
         }
         drop(control);
+        direct.end();
         if let Some(contacts) = contacts {
             contacts.end();
         }

@@ -49,6 +49,7 @@ use crate::shared::tickets::TicketKeys;
 use crate::snapshot::ListenerSettings;
 use agents::Registrar;
 use contact::desk::ContactParts;
+use direct::Direct;
 use readiness::Readiness;
 use reconcile::Reconciler;
 use reload::Reloads;
@@ -128,6 +129,8 @@ pub struct Setup<L> {
     pub upgrades: Option<upgrade::Upgrades>,
     /// Where agents register.
     pub agents: agents::Prepared,
+    /// What the kernel passes on by itself.
+    pub direct: Arc<Direct>,
     /// The thread of the contact addresses, if there are any.
     pub contact: Option<ContactParts>,
     /// Whether the process takes traffic.
@@ -249,6 +252,7 @@ fn spawn_all<L: Listeners>(
         extra,
         upgrades,
         agents,
+        direct,
         contact,
         readiness,
     } = setup;
@@ -265,13 +269,14 @@ fn spawn_all<L: Listeners>(
     }
     registrar.commit(agents);
     tokio::spawn(registrar.clone().run(phases.clone()));
+    direct.tell(journal.clone());
     let (reconciler, desk) = Reconciler::new(
         state,
         listeners,
         source.clone(),
         readiness.clone(),
         events,
-        (contact, registrar),
+        (contact, registrar, direct),
     );
     tokio::spawn(reconciler.run());
     let watcher = if watch {

@@ -10,6 +10,8 @@ use super::agents::Registrar;
 use super::agents::status::AgentStatus;
 use super::clock::rfc3339;
 use super::contact::status::{Board, ContactsStatus};
+use super::direct::Direct;
+use super::direct::board::DirectStatus;
 use super::endpoints::LastCheck;
 use super::overlay::OverlayEntry;
 use super::readiness::Readiness;
@@ -51,6 +53,9 @@ pub struct Status {
     /// What the operator has laid over the policy.
     #[serde(default)]
     pub overlay: Vec<OverlayStatus>,
+    /// What the kernel passes on by itself, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<DirectStatus>,
     /// The contact addresses, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ContactsStatus>,
@@ -231,6 +236,7 @@ pub fn of<L: Listeners>(
     readiness: &Readiness,
     board: Option<&Board>,
     registrar: &Registrar,
+    direct: &Direct,
 ) -> Status {
     let snapshot = state.snapshot();
     let totals = state.hub().totals();
@@ -257,6 +263,7 @@ pub fn of<L: Listeners>(
         sources: source_statuses(state),
         agents: registrar.status(),
         overlay: overlay_statuses(state, &snapshot),
+        direct: direct.board().read(),
         contact: board.map(|board| ContactsStatus::clone(&board.read())),
     }
 }

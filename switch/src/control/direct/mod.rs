@@ -1,48 +1,257 @@
 //! Direct return: services whose packets the kernel passes on, so that backends answer clients
 //! themselves.
+//!
+//! [`plan`] says what is wanted, [`keeper`] makes the kernel do it, in a thread of its own; [`kernel`]
+//! is the kernel's part. All of that begins when a policy has a direct pool for the first time, and
+//! what it puts into the kernel outlives the process.
 
+pub mod board;
+pub mod face;
+mod ids;
+pub mod keeper;
 pub mod kernel;
+mod pins;
+pub mod plan;
+mod thread;
+mod weights;
 
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
+use pointsman_config::policy::{DirectProcess, Policy};
+
+use self::board::Board;
+use self::face::Key;
+use self::keeper::Keeper;
+use self::kernel::{Capacity, Datapath};
+use self::pins::Hold;
+use self::plan::Plan;
+use self::thread::{Command, Desk, Looked, Turner};
+use super::contact::host::{Host, WayWatch};
+use super::journal::{Happening, Journal};
 use super::source::{Loaded, Refused};
-use crate::control::journal::Happening;
 
-/// Lets a policy be carried out where direct return may be impossible: pools that may be proxied
-/// then are. Gives back what is to be told about it.
-///
-/// # Errors
-/// A pool is neither possible nor may be proxied: why, and what to do about it.
-pub fn settle(
-    loaded: &mut Loaded,
-    possible: impl FnOnce() -> Result<(), String>,
-) -> Result<Vec<Happening>, Refused> {
-    if !loaded.policy.is_direct() {
-        return Ok(Vec::new());
-    }
-    let Err(why) = possible() else {
-        return Ok(Vec::new());
-    };
-    let policy = loaded.policy.as_ref().clone();
-    let (policy, pools) = policy.proxied().map_err(|pools| {
-        let pools = pools.join("`, `");
-        Refused::Direct(format!(
-            "direct return is not possible: {why} (pool `{pools}`; with fallback = \"proxy\" in a \
-             pool its connections are proxied instead)"
-        ))
-    })?;
-    loaded.policy = Arc::new(policy);
-    let told = pools.into_iter().map(|pool| {
-        let text = format!("pool {pool} is proxied, direct return is not possible: {why}");
-        Happening::warning("direct-fallback", text).about("pool", pool)
-    });
-    Ok(told.collect())
+/// Direct return, seen from the rest of the control plane.
+#[derive(Debug)]
+pub struct Direct {
+    settings: DirectProcess,
+    succeeds: bool,
+    board: Arc<Board>,
+    journal: Mutex<Option<Journal>>,
+    running: Mutex<Option<Running>>,
+    /// What a former process may have left is gone.
+    swept: Mutex<bool>,
 }
 
-/// Whether this build can.
+#[derive(Debug)]
+struct Running {
+    desk: Desk,
+    thread: JoinHandle<()>,
+    hold: Hold,
+}
+
+impl Direct {
+    /// Nothing begins yet. With `succeeds` another process serves until this one does.
+    pub fn new(settings: DirectProcess, succeeds: bool) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            succeeds,
+            board: Arc::default(),
+            journal: Mutex::default(),
+            running: Mutex::default(),
+            swept: Mutex::default(),
+        })
+    }
+
+    /// Of a process that has none.
+    #[cfg(test)]
+    pub fn idle() -> Arc<Self> {
+        let settings = DirectProcess {
+            pins: "/none".into(),
+            connections: 1024,
+        };
+        Self::new(settings, false)
+    }
+
+    /// Where it is told from now on what happens.
+    pub fn tell(&self, journal: Journal) {
+        if let Some(running) = &*lock(&self.running) {
+            running.desk.send(Command::Tell(journal.clone()));
+        }
+        *lock(&self.journal) = Some(journal);
+    }
+
+    /// How it stands.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Lets a policy be carried out where direct return may be impossible: pools that may be proxied
+    /// then are. Gives back what is to be told about it.
+    ///
+    /// # Errors
+    /// A pool is neither possible nor may be proxied: why, and what to do about it.
+    pub fn settle(&self, loaded: &mut Loaded) -> Result<Vec<Happening>, Refused> {
+        if !loaded.policy.is_direct() {
+            return Ok(Vec::new());
+        }
+        let Err(why) = self.prepare(&loaded.policy) else {
+            return Ok(Vec::new());
+        };
+        let policy = loaded.policy.as_ref().clone();
+        let (policy, pools) = policy.proxied().map_err(|pools| {
+            let pools = pools.join("`, `");
+            Refused::Direct(format!(
+                "direct return is not possible: {why} (pool `{pools}`; with fallback = \"proxy\" in \
+                 a pool its connections are proxied instead)"
+            ))
+        })?;
+        loaded.policy = Arc::new(policy);
+        let told = pools.into_iter().map(|pool| {
+            let text = format!("pool {pool} is proxied, direct return is not possible: {why}");
+            Happening::warning("direct-fallback", text).about("pool", pool)
+        });
+        Ok(told.collect())
+    }
+
+    /// Another plan holds. Without any service everything is taken out of the kernel.
+    pub fn want(&self, plan: Plan) {
+        if !plan.services.is_empty() {
+            if let Some(running) = &*lock(&self.running) {
+                running.desk.send(Command::Want(Box::new(plan)));
+            }
+            return;
+        }
+        let running = lock(&self.running).take();
+        if let Some(running) = running {
+            running.desk.send(Command::Want(Box::new(plan)));
+            running.end();
+            *lock(&self.swept) = false;
+            self.board.write(None);
+        }
+        let mut swept = lock(&self.swept);
+        if !*swept {
+            *swept = pins::sweep_own(&self.settings.pins).unwrap_or_else(|error| {
+                tracing::debug!("{}: {error}", self.settings.pins.display());
+                // It would be no better the next time.
+                true
+            });
+        }
+    }
+
+    /// Who gets the packets of a client; `None`: nobody is there to be asked.
+    pub fn lookup(&self, key: Key, client: SocketAddr) -> Option<Looked> {
+        let running = lock(&self.running);
+        let running = running.as_ref()?;
+        running
+            .desk
+            .ask(|reply| Command::Lookup(key, client, reply))
+    }
+
+    /// Ends the thread. The kernel goes on.
+    pub fn end(&self) {
+        if let Some(running) = lock(&self.running).take() {
+            running.end();
+        }
+    }
+
+    /// Opens everything that is not open yet, and attaches what this policy's services need.
+    fn prepare(&self, policy: &Policy) -> Result<(), String> {
+        let mut running = lock(&self.running);
+        if running.is_none() {
+            *running = Some(self.open()?);
+        }
+        let Some(running) = &*running else {
+            return Err(ENDED.to_owned());
+        };
+        let wishes = plan::wishes(policy);
+        let prepared = running.desk.ask(|reply| Command::Prepare(wishes, reply));
+        prepared.unwrap_or_else(|| Err(ENDED.to_owned()))
+    }
+
+    fn open(&self) -> Result<Running, String> {
+        let pins = &self.settings.pins;
+        let text = |error: io::Error| error.to_string();
+        let hold = || Hold::take(pins, self.succeeds).map_err(|error| named(pins, &error));
+        // Nothing of another process's may be touched.
+        let before = match pins.exists() {
+            true => Some(hold()?.ok_or_else(|| taken(pins))?),
+            false => None,
+        };
+        let capacity = Capacity {
+            connections: self.settings.connections,
+            ..Capacity::default()
+        };
+        let path = Datapath::open(Some(pins), capacity).map_err(text)?;
+        let hold = match before {
+            Some(hold) => hold,
+            None => hold()?.ok_or_else(|| taken(pins))?,
+        };
+        pins::mark(pins).map_err(|error| named(pins, &error))?;
+        let last = u16::try_from(capacity.backends - 1).unwrap_or(u16::MAX);
+        let watch = WayWatch::open().map_err(text)?;
+        let net = Host::open().map_err(text)?;
+        let keeper = Keeper::new(path, net, last, Instant::now()).map_err(text)?;
+        let (turner, desk) = Turner::new(keeper, watch, self.board.clone()).map_err(text)?;
+        if let Some(journal) = &*lock(&self.journal) {
+            desk.send(Command::Tell(journal.clone()));
+        }
+        let thread = std::thread::Builder::new()
+            .name("direct".to_owned())
+            .spawn(move || turner.run())
+            .map_err(text)?;
+        Ok(Running { desk, thread, hold })
+    }
+}
+
+const ENDED: &str = "the thread of direct return does not answer";
+
+impl Running {
+    fn end(self) {
+        self.desk.send(Command::End);
+        // Its panic has ended the process already.
+        let _ = self.thread.join();
+        drop(self.hold);
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Takes everything of direct return that processes have left in this folder out of the kernel.
 ///
 /// # Errors
-/// Why not.
-pub fn possible() -> Result<(), String> {
-    Err("this version does not carry it out yet".to_owned())
+/// A process uses it, or the kernel refuses: in words for the operator.
+pub fn clear(pins: &std::path::Path) -> Result<(), String> {
+    match pins::sweep(pins) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "a switch that runs uses {}: end it first, or take `forward = \"direct\"` out of its \
+             policy",
+            pins.display()
+        )),
+        Err(error) => Err(named(pins, &error)),
+    }
+}
+
+fn taken(pins: &std::path::Path) -> String {
+    let pins = pins.display();
+    format!(
+        "another switch on this host keeps its programs in {pins}: write another folder for this \
+         one, such as direct = {{ pins = \"{pins}-2\" }} in [process]"
+    )
+}
+
+fn named(path: &std::path::Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

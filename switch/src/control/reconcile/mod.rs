@@ -17,7 +17,8 @@ use super::agents::{self, Registrar};
 use super::contact::desk::ContactParts;
 use super::contact::exchange::Heard;
 use super::contact::plan::Plan;
-use super::direct;
+use super::direct::Direct;
+use super::direct::plan::Plan as DirectPlan;
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
 use super::explain::Look;
@@ -117,6 +118,7 @@ pub struct Reconciler<L> {
     readiness: Arc<Readiness>,
     contact: Option<ContactParts>,
     registrar: Registrar,
+    direct: Arc<Direct>,
     checker: Checker,
     discovery: Discovery,
     inbox: Inbox,
@@ -146,7 +148,7 @@ impl<L: Listeners> Reconciler<L> {
         source: Source,
         readiness: Arc<Readiness>,
         events: mpsc::Receiver<Event>,
-        (contact, registrar): (Option<ContactParts>, Registrar),
+        (contact, registrar, direct): (Option<ContactParts>, Registrar, Arc<Direct>),
     ) -> (Self, Desk) {
         let (desk, messages) = mpsc::channel(CAPACITY);
         let (find, findings) = mpsc::channel(CAPACITY);
@@ -160,6 +162,7 @@ impl<L: Listeners> Reconciler<L> {
             contact,
             discovery: Discovery::new(look, seed.rotate_left(32), registrar.clone()),
             registrar,
+            direct,
             checker: Checker::new(find, seed),
             inbox: Inbox {
                 messages,
@@ -237,6 +240,17 @@ impl<L: Listeners> Reconciler<L> {
         }
     }
 
+    /// What the kernel passes on by itself. Until the first checks are over it goes on as the process
+    /// before has left it: a backend that is not known to be well is no worse than it was then.
+    fn direct(&self) {
+        let policy = self.state.policy();
+        let known = self.checked || self.readiness.check().is_ok();
+        if known || !policy.is_direct() {
+            let plan = DirectPlan::of(policy, &self.state.snapshot());
+            self.direct.want(plan);
+        }
+    }
+
     /// When the next snapshot may be published: the first one of a burst at once.
     fn due(&self) -> Instant {
         self.published.map_or_else(Instant::now, |last| last + GAP)
@@ -261,6 +275,7 @@ impl<L: Listeners> Reconciler<L> {
             self.checked = true;
             self.readiness.set_checked();
         }
+        self.direct();
     }
 
     fn message(&mut self, message: Message) {
@@ -332,11 +347,12 @@ impl<L: Listeners> Reconciler<L> {
             &self.readiness,
             self.contact.as_ref().map(|contact| &*contact.board),
             &self.registrar,
+            &self.direct,
         )
     }
 
     fn apply(&mut self, mut loaded: Loaded) -> Result<Arc<Policy>, Refused> {
-        let fallbacks = direct::settle(&mut loaded, direct::possible)?;
+        let fallbacks = self.direct.settle(&mut loaded)?;
         let frame = self.state.draft(&mut loaded);
         let prepared = self
             .listeners

@@ -72,7 +72,7 @@ fn with_board(backends: &[&str], board: Option<Arc<Board>>) -> (Reconciler<Fake>
         source,
         Arc::default(),
         events,
-        (contact, testing::registrar()),
+        (contact, testing::registrar(), Direct::idle()),
     )
 }
 

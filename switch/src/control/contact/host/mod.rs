@@ -8,7 +8,7 @@ pub mod tun;
 pub mod virtual_mac;
 
 pub use guardian::{Charge, Farewell, Guardian, Held};
-pub use netlink::{Change, Host, Link, LinkWatch, Scope};
+pub use netlink::{Change, Device, Host, Link, LinkWatch, Neighbour, News, Scope, Way, WayWatch};
 pub use sysctl::Sysctl;
 pub use tun::AddressDevice;
 pub use virtual_mac::VirtualMac;

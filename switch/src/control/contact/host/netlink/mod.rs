@@ -6,6 +6,7 @@ mod read;
 mod route;
 mod socket;
 mod watch;
+mod ways;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,6 +25,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
 pub use watch::{Change, LinkWatch};
+pub use ways::{Device, Neighbour, News, Way, WayWatch};
 
 use socket::Socket;
 

@@ -108,7 +108,7 @@ pub(super) fn address(content: &[u8]) -> Option<(u32, IpNet)> {
 }
 
 /// Kind and value of each; what is no attribute ends them.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut at = 0;
     NlasIterator::new(bytes).map_while(move |attribute| {
         let attribute = attribute.ok()?;
@@ -119,12 +119,12 @@ fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn text(value: &[u8]) -> String {
+pub(super) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|byte| *byte == 0);
     String::from_utf8_lossy(&value[..end.unwrap_or(value.len())]).into_owned()
 }
 
-fn ip(value: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip(value: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(value).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from))
         .ok()

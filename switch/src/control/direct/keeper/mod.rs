@@ -1,0 +1,224 @@
+//! Makes the kernel do what the plan says: one pass looks at what there is, and changes what differs.
+//! No I/O of its own: the kernel's part is a [`Path`], the host's network a [`Network`], and time an
+//! argument.
+//!
+//! Nothing is forgotten in the kernel because the process starts anew: backends keep their numbers,
+//! services their rings, and what no plan wants any more is removed with the first one.
+
+mod flows;
+mod network;
+mod places;
+mod roads;
+mod soft;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::board::Board;
+use super::face::{self, Found, Key, Member, Path};
+use super::ids::Ids;
+use super::plan::{Identity, Plan};
+use crate::control::contact::host::News;
+use crate::control::journal::Happening;
+
+pub use network::Network;
+pub use places::Wish;
+
+use places::Place;
+use roads::Road;
+use soft::Soft;
+use write::Retired;
+
+/// How often everything is looked at, though nothing is known to have changed.
+const ROUND: Duration = Duration::from_secs(5);
+/// After a change of the network others often follow.
+const SETTLING: Duration = Duration::from_millis(50);
+/// After something did not work.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often is counted what draining backends still have.
+const COUNTING: Duration = Duration::from_secs(5);
+
+/// The keeper.
+#[derive(Debug)]
+pub struct Keeper<P, N> {
+    path: P,
+    net: N,
+    /// What is wanted; `None`: nobody has said so yet, and the kernel goes on as it does.
+    plan: Option<Plan>,
+    ids: Ids,
+    /// Backends as the kernel has them.
+    written: BTreeMap<u16, face::Backend>,
+    /// Services as the kernel has them; `None`: a former process wrote it.
+    rings: BTreeMap<Key, Option<Vec<Member>>>,
+    /// Backends that no plan wants any more, and that finish what they have.
+    retired: BTreeMap<u64, Retired>,
+    roads: BTreeMap<IpAddr, Road>,
+    places: BTreeMap<String, Place>,
+    /// What does not work, by what it is about.
+    troubles: BTreeMap<String, String>,
+    /// Flows of draining backends, by number.
+    left: BTreeMap<u16, usize>,
+    /// Backends whose flows other switches have been told of.
+    mirrored: BTreeSet<u16>,
+    happenings: Vec<Happening>,
+    soft: Soft,
+    /// The ways are to be looked up anew.
+    lost: bool,
+    next: Instant,
+    next_count: Instant,
+}
+
+impl<P: Path, N: Network> Keeper<P, N> {
+    /// Goes on with what the kernel has.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn new(path: P, net: N, last_id: u16, now: Instant) -> io::Result<Self> {
+        let mut keeper = Self {
+            plan: None,
+            ids: Ids::new(last_id),
+            written: BTreeMap::new(),
+            rings: BTreeMap::new(),
+            retired: BTreeMap::new(),
+            roads: BTreeMap::new(),
+            places: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            left: BTreeMap::new(),
+            mirrored: BTreeSet::new(),
+            happenings: Vec::new(),
+            soft: Soft::default(),
+            lost: true,
+            next: now,
+            next_count: now,
+            path,
+            net,
+        };
+        keeper.soft.able = keeper.path.learn_beginnings(false)?;
+        for (id, backend) in keeper.path.backends()? {
+            match keeper.ids.adopt(backend.identity, id) {
+                true => drop(keeper.written.insert(id, backend)),
+                false => keeper.path.remove_backend(id)?,
+            }
+        }
+        let services = keeper.path.services();
+        keeper.rings = services.into_iter().map(|key| (key, None)).collect();
+        Ok(keeper)
+    }
+
+    /// Another plan holds.
+    pub fn want(&mut self, plan: Plan, now: Instant) {
+        if self.plan.as_ref() == Some(&plan) {
+            return;
+        }
+        let before = self.plan.replace(plan);
+        self.retire(before.as_ref(), now);
+        self.next = now;
+    }
+
+    /// The network tells something.
+    pub fn hear(&mut self, news: News, now: Instant) {
+        match news {
+            News::Neighbour(neighbour) => {
+                if self.neighbour(&neighbour) {
+                    self.next = now;
+                }
+            }
+            News::Ways | News::Overflow => {
+                self.lost = true;
+                self.next = self.next.min(now + SETTLING);
+            }
+        }
+    }
+
+    /// When [`Keeper::work`] is due.
+    pub fn deadline(&self) -> Instant {
+        self.next.min(self.next_count)
+    }
+
+    /// Does what is to be done. Services are written before their interfaces are attached, and
+    /// interfaces left before services are removed, so that no packet meets half of it.
+    pub fn work(&mut self, now: Instant) {
+        if now >= self.next {
+            self.next = now + ROUND;
+            self.troubles.clear();
+            if self.plan.is_some() {
+                self.find_ways(now);
+                self.soft.begin(now);
+                self.write_backends(now);
+                self.write_services();
+                self.end_soft(now);
+                self.attach_all();
+                self.remove_services();
+                self.remove_backends();
+            }
+            if !self.troubles.is_empty() {
+                self.next = now + AGAIN;
+            }
+        }
+        if now >= self.next_count {
+            self.next_count = now + COUNTING;
+            self.count_flows(now);
+        }
+    }
+
+    /// Attaches everything that these services need, before a policy that wants them comes into force.
+    ///
+    /// # Errors
+    /// What cannot be, in words for the operator.
+    pub fn prepare(&mut self, wishes: &[Wish]) -> Result<(), String> {
+        self.attach_for(wishes)
+    }
+
+    /// Who gets the packets of a client, and why.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn lookup(
+        &self,
+        key: Key,
+        client: SocketAddr,
+    ) -> io::Result<Option<(Identity, String, Found)>> {
+        let Some((id, found)) = self.path.lookup(key, client)? else {
+            return Ok(None);
+        };
+        Ok(self
+            .named(id)
+            .map(|(identity, name)| (identity, name, found)))
+    }
+
+    /// What has happened since the last time.
+    pub fn happenings(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.happenings)
+    }
+
+    /// How things stand.
+    pub fn show(&self, board: &Board) {
+        self.write_board(board);
+    }
+
+    /// The kernel's part.
+    pub fn path(&self) -> &P {
+        &self.path
+    }
+
+    fn trouble(&mut self, about: impl Into<String>, why: impl Into<String>) {
+        let (about, why) = (about.into(), why.into());
+        tracing::debug!("direct return: {about}: {why}");
+        self.troubles.insert(about, why);
+    }
+
+    /// The backend of this number, as far as the plan knows it.
+    fn named(&self, id: u16) -> Option<(Identity, String)> {
+        let plan = self.plan.as_ref()?;
+        let mut all = plan.backends.iter();
+        let (identity, backend) =
+            all.find(|(identity, _)| self.ids.get(identity.number()) == Some(id))?;
+        Some((identity.clone(), backend.name.clone()))
+    }
+}
