@@ -311,7 +311,7 @@ impl Daemon {
             tracing::warn!("{cut} connections were cut after {:?}", how.limit);
         }
         drop(control);
-        direct.end();
+        direct.end(how.handed_over);
         if let Some(contacts) = contacts {
             contacts.end();
         }

@@ -6,6 +6,7 @@
 //! what it puts into the kernel outlives the process.
 
 pub mod board;
+mod detours;
 pub mod face;
 mod ids;
 pub mod keeper;
@@ -13,6 +14,7 @@ pub mod kernel;
 mod pins;
 pub mod plan;
 mod thread;
+mod vias;
 mod weights;
 
 use std::io;
@@ -24,12 +26,14 @@ use std::time::Instant;
 use pointsman_config::policy::{DirectProcess, Policy};
 
 use self::board::Board;
+use self::detours::Detours;
 use self::face::Key;
 use self::keeper::Keeper;
 use self::kernel::{Capacity, Datapath};
 use self::pins::Hold;
 use self::plan::Plan;
-use self::thread::{Command, Desk, Looked, Turner};
+use self::thread::{Checks, Command, Desk, Looked, Turner};
+use self::vias::Vias;
 use super::contact::host::{Host, WayWatch};
 use super::journal::{Happening, Journal};
 use super::source::{Loaded, Refused};
@@ -40,6 +44,7 @@ pub struct Direct {
     settings: DirectProcess,
     succeeds: bool,
     board: Arc<Board>,
+    vias: Arc<Vias>,
     journal: Mutex<Option<Journal>>,
     running: Mutex<Option<Running>>,
     /// What a former process may have left is gone.
@@ -60,6 +65,7 @@ impl Direct {
             settings,
             succeeds,
             board: Arc::default(),
+            vias: Arc::default(),
             journal: Mutex::default(),
             running: Mutex::default(),
             swept: Mutex::default(),
@@ -87,6 +93,11 @@ impl Direct {
     /// How it stands.
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// By which way backends are checked.
+    pub fn vias(&self) -> &Vias {
+        &self.vias
     }
 
     /// Lets a policy be carried out where direct return may be impossible: pools that may be proxied
@@ -128,7 +139,7 @@ impl Direct {
         let running = lock(&self.running).take();
         if let Some(running) = running {
             running.desk.send(Command::Want(Box::new(plan)));
-            running.end();
+            running.end(false);
             *lock(&self.swept) = false;
             self.board.write(None);
         }
@@ -151,10 +162,10 @@ impl Direct {
             .ask(|reply| Command::Lookup(key, client, reply))
     }
 
-    /// Ends the thread. The kernel goes on.
-    pub fn end(&self) {
+    /// Ends the thread. The kernel goes on; with `handed_over` another process goes on, too.
+    pub fn end(&self, handed_over: bool) {
         if let Some(running) = lock(&self.running).take() {
-            running.end();
+            running.end(handed_over);
         }
     }
 
@@ -195,7 +206,14 @@ impl Direct {
         let watch = WayWatch::open().map_err(text)?;
         let net = Host::open().map_err(text)?;
         let keeper = Keeper::new(path, net, last, Instant::now()).map_err(text)?;
-        let (turner, desk) = Turner::new(keeper, watch, self.board.clone()).map_err(text)?;
+        let checks = Checks {
+            host: Host::open().map_err(text)?,
+            detours: Detours::default(),
+            vias: self.vias.clone(),
+            trouble: None,
+        };
+        let shown = (self.board.clone(), checks);
+        let (turner, desk) = Turner::new(keeper, watch, shown).map_err(text)?;
         if let Some(journal) = &*lock(&self.journal) {
             desk.send(Command::Tell(journal.clone()));
         }
@@ -210,8 +228,8 @@ impl Direct {
 const ENDED: &str = "the thread of direct return does not answer";
 
 impl Running {
-    fn end(self) {
-        self.desk.send(Command::End);
+    fn end(self, handed_over: bool) {
+        self.desk.send(Command::End(handed_over));
         // Its panic has ended the process already.
         let _ = self.thread.join();
         drop(self.hold);
@@ -220,7 +238,7 @@ impl Running {
 
 impl Drop for Direct {
     fn drop(&mut self) {
-        self.end();
+        self.end(false);
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::kernel;
+use super::{detours, kernel};
+use crate::control::contact::host::Host;
 
 /// Held for as long as the folder is used.
 #[derive(Debug)]
@@ -49,7 +50,11 @@ pub(super) fn sweep_own(pins: &Path) -> io::Result<bool> {
     if !mark.exists() {
         return Ok(true);
     }
-    sweep(pins)
+    let swept = sweep(pins)?;
+    if swept {
+        detours::sweep(&Host::open()?)?;
+    }
+    Ok(swept)
 }
 
 /// Such as `/sys/fs/bpf/pointsman/net-4026531840`.

@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher13;
 use super::face::{Key, Mode, Protocol, State};
 use super::keeper::Wish;
 use super::weights::{self, Part};
-use crate::endpoint::{Address, Duty, Health, WHOLE};
+use crate::endpoint::{Address, Duty, Endpoint, Health, WHOLE};
 use crate::pool::{Member, Pool};
 use crate::snapshot::Snapshot;
 
@@ -54,6 +54,17 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of an endpoint; `None`: it is no address.
+    pub fn of(endpoint: &Endpoint) -> Option<Self> {
+        match endpoint.address {
+            Address::Tcp(at) => Some(Self {
+                pool: endpoint.pool.clone(),
+                address: at.ip(),
+            }),
+            Address::Unix(_) => None,
+        }
+    }
+
     /// The same for the same backend, in every process and version.
     pub fn number(&self) -> u64 {
         let mut hasher = SipHasher13::new();

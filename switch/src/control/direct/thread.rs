@@ -1,6 +1,7 @@
 //! The keeper's thread. It sleeps in poll(2) until somebody hands it a command, the network tells
 //! something, or something is due.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -11,10 +12,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::board::Board;
+use super::detours::{Detour, Detours};
 use super::face::{Found, Key, Path};
 use super::keeper::{Keeper, Network, Wish};
 use super::plan::{Identity, Plan};
-use crate::control::contact::host::WayWatch;
+use super::vias::Vias;
+use crate::control::contact::host::{Host, WayWatch};
 use crate::control::journal::Journal;
 
 /// For the thread to answer: a load of programs takes a tenth of a second at most.
@@ -34,8 +37,8 @@ pub(super) enum Command {
     Tell(Journal),
     /// Who gets the packets of a client.
     Lookup(Key, SocketAddr, Sender<Looked>),
-    /// End; what the kernel has goes on.
-    End,
+    /// End; what the kernel has goes on. With `true` another process has taken over.
+    End(bool),
 }
 
 /// Who gets the packets of a client, by what name and why.
@@ -69,8 +72,18 @@ pub(super) struct Turner<P, N> {
     commands: Receiver<Command>,
     wake: Arc<OwnedFd>,
     board: Arc<Board>,
+    checks: Checks,
     journal: Option<Journal>,
     told: Instant,
+}
+
+/// The ways of checks.
+pub(super) struct Checks {
+    pub(super) host: Host,
+    pub(super) detours: Detours,
+    pub(super) vias: Arc<Vias>,
+    /// Why they could not be laid the last time.
+    pub(super) trouble: Option<String>,
 }
 
 impl<P: Path, N: Network> Turner<P, N> {
@@ -78,7 +91,7 @@ impl<P: Path, N: Network> Turner<P, N> {
     pub(super) fn new(
         keeper: Keeper<P, N>,
         watch: WayWatch,
-        board: Arc<Board>,
+        (board, checks): (Arc<Board>, Checks),
     ) -> io::Result<(Self, Desk)> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (sender, commands) = channel();
@@ -92,6 +105,7 @@ impl<P: Path, N: Network> Turner<P, N> {
             commands,
             wake,
             board,
+            checks,
             journal: None,
             told: Instant::now(),
         };
@@ -108,6 +122,7 @@ impl<P: Path, N: Network> Turner<P, N> {
             let now = Instant::now();
             if now >= self.keeper.deadline() {
                 self.keeper.work(now);
+                self.checks.lay(&self.keeper.detours());
             }
             self.tell(now);
             self.sleep();
@@ -139,13 +154,19 @@ impl<P: Path, N: Network> Turner<P, N> {
                     let now = Instant::now();
                     self.keeper.want(*plan, now);
                     self.keeper.work(now);
+                    self.checks.lay(&self.keeper.detours());
                     self.told = now;
                 }
                 Command::Tell(journal) => self.journal = Some(journal),
                 Command::Lookup(key, client, reply) => {
                     let _ = reply.send(self.keeper.lookup(key, client));
                 }
-                Command::End => return false,
+                Command::End(handed_over) => {
+                    if !handed_over {
+                        self.checks.detours.end(&self.checks.host);
+                    }
+                    return false;
+                }
             }
         }
         true
@@ -162,6 +183,7 @@ impl<P: Path, N: Network> Turner<P, N> {
         }
     }
 
+    /// When there is something to do or to tell.
     fn sleep(&self) {
         let until = self.keeper.deadline().min(self.told);
         let left = until.saturating_duration_since(Instant::now());
@@ -171,5 +193,25 @@ impl<P: Path, N: Network> Turner<P, N> {
             PollFd::from_borrowed_fd(self.watch.as_fd(), PollFlags::IN),
         ];
         let _ = poll(&mut watched, left.as_ref());
+    }
+}
+
+impl Checks {
+    /// Lays the ways that are wanted. Backends whose way cannot be laid are checked by the usual one.
+    fn lay(&mut self, wanted: &BTreeMap<u16, (Identity, Detour)>) {
+        let ways = wanted.iter().map(|(id, (_, detour))| (*id, *detour));
+        let trouble = self.detours.lay(&self.host, &ways.collect()).err();
+        let trouble = trouble.map(|error| error.to_string());
+        if trouble != self.trouble
+            && let Some(why) = &trouble
+        {
+            tracing::warn!("backends are checked at their own addresses: {why}");
+        }
+        self.trouble = trouble;
+        let laid = wanted
+            .iter()
+            .filter(|(id, (_, detour))| self.detours.is_laid(**id, detour));
+        let vias = laid.map(|(id, (identity, detour))| (identity.clone(), detour.via(*id)));
+        self.vias.write(vias.collect());
     }
 }

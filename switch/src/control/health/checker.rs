@@ -1,6 +1,7 @@
 //! Drives one machine per endpoint: each in a task of its own, with one probe under way at most.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use pointsman_config::policy::{self, Check};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::probe::Progress;
+use super::probe::{Progress, Via};
 use super::{Action, Active, Input, Machine, Passive, Rhythm, probe};
 use crate::control::random::SplitMix;
 use crate::endpoint::{Address, Endpoint, EndpointId, Health};
@@ -19,17 +20,17 @@ const STEP: Duration = Duration::from_millis(1);
 /// How an endpoint is checked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
-    /// Regularly.
-    Active(policy::Health),
+    /// Regularly, perhaps by another way than the usual one.
+    Active(policy::Health, Option<Via>),
     /// After a failed connection only, by a TCP connection within this time.
     Passive(Duration),
 }
 
 impl Spec {
     /// What a pool's policy asks for.
-    pub fn of(pool: &policy::Pool) -> Self {
+    pub fn of(pool: &policy::Pool, via: Option<Via>) -> Self {
         match &pool.health {
-            Some(health) => Self::Active(health.clone()),
+            Some(health) => Self::Active(health.clone(), via),
             None => Self::Passive(pool.timeouts.connect),
         }
     }
@@ -109,16 +110,17 @@ impl Checker {
         let now = Instant::now();
         let seed = self.random.next_u64();
         let known = endpoint.health();
-        let (machine, check, port) = match &spec {
-            Spec::Active(health) => {
+        let (machine, check, port, via) = match &spec {
+            Spec::Active(health, via) => {
                 let rhythm = Rhythm::from(health);
                 let first = now + (STEP * place).min(rhythm.interval);
                 let machine = Active::new(rhythm, known, first, seed);
-                (Machine::Active(machine), health.check.clone(), health.port)
+                let (check, port) = (health.check.clone(), health.port);
+                (Machine::Active(machine), check, port, *via)
             }
             Spec::Passive(timeout) => {
                 let machine = Passive::new(*timeout, known, now, seed);
-                (Machine::Passive(machine), Check::Tcp, None)
+                (Machine::Passive(machine), Check::Tcp, None, None)
             }
         };
         self.runs += 1;
@@ -127,6 +129,10 @@ impl Checker {
         let findings = self.findings.clone();
         let drive = Drive {
             asked: asked(&endpoint.address, port),
+            via: via.map(|via| Via {
+                to: SocketAddr::new(via.to.ip(), port.unwrap_or(via.to.port())),
+                ..via
+            }),
             elsewhere: port.is_some(),
             endpoint,
             check,
@@ -163,6 +169,8 @@ struct Drive {
     endpoint: Arc<Endpoint>,
     /// Where checks ask.
     asked: Address,
+    /// And by which way.
+    via: Option<Via>,
     /// That is not where requests go.
     elsewhere: bool,
     check: Check,
@@ -201,12 +209,14 @@ impl Drive {
 
     /// One probe, to its end; `false` when nobody needs this task any more.
     async fn probe(&mut self) -> bool {
-        let (asked, check) = (self.asked.clone(), self.check.clone());
+        let (asked, via, check) = (self.asked.clone(), self.via, self.check.clone());
         let started = Instant::now();
         let progress = Arc::new(Progress::default());
         let (noted, endpoint) = (progress.clone(), self.endpoint.clone());
         let mut probe =
-            Box::pin(async move { probe::run(&asked, &check, &endpoint.load, &noted).await });
+            Box::pin(
+                async move { probe::run((&asked, via), &check, &endpoint.load, &noted).await },
+            );
         loop {
             let deadline = self.machine.deadline();
             let (input, result) = tokio::select! {
@@ -322,7 +332,7 @@ mod tests {
         let endpoint = endpoint(listener.local_addr().expect("bound"));
         let (sender, mut findings) = mpsc::channel(8);
         let mut checker = Checker::new(sender, 1);
-        checker.update(vec![(endpoint.clone(), Spec::Active(health(50)))]);
+        checker.update(vec![(endpoint.clone(), Spec::Active(health(50), None))]);
         assert_eq!(
             findings.recv().await.expect("a finding").became,
             Some(Health::Up)
@@ -342,12 +352,12 @@ mod tests {
         let endpoint = endpoint(listener.local_addr().expect("bound"));
         let (sender, mut findings) = mpsc::channel(8);
         let mut checker = Checker::new(sender, 1);
-        checker.update(vec![(endpoint.clone(), Spec::Active(health(60_000)))]);
+        checker.update(vec![(endpoint.clone(), Spec::Active(health(60_000), None))]);
         let first = findings.recv().await.expect("a finding");
         endpoint.set_health(Health::Up);
-        checker.update(vec![(endpoint.clone(), Spec::Active(health(60_000)))]);
+        checker.update(vec![(endpoint.clone(), Spec::Active(health(60_000), None))]);
         assert!(checker.is_current(&first), "nothing changed");
-        checker.update(vec![(endpoint.clone(), Spec::Active(health(30_000)))]);
+        checker.update(vec![(endpoint.clone(), Spec::Active(health(30_000), None))]);
         assert!(!checker.is_current(&first));
         let second = findings.recv().await.expect("a finding");
         assert!(checker.is_current(&second));

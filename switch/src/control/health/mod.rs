@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 pub use active::{Active, Rhythm};
 pub use passive::Passive;
+pub use probe::Via;
 
 use crate::endpoint::Health;
 

@@ -18,7 +18,7 @@ use super::contact::desk::ContactParts;
 use super::contact::exchange::Heard;
 use super::contact::plan::Plan;
 use super::direct::Direct;
-use super::direct::plan::Plan as DirectPlan;
+use super::direct::plan::{Identity, Plan as DirectPlan};
 use super::discovery::{Discovery, Found};
 use super::endpoints::LastCheck;
 use super::explain::Look;
@@ -31,7 +31,7 @@ use super::source::{Loaded, Refused, Source};
 use super::state::State;
 use super::status::{self, Status};
 use super::upgrade::Known;
-use crate::endpoint::{EndpointId, Health};
+use crate::endpoint::{Endpoint, EndpointId, Health};
 use crate::error::Reason;
 use crate::event::Event;
 
@@ -208,6 +208,7 @@ impl<L: Listeners> Reconciler<L> {
                     self.stale |= self.state.has_new_loads();
                 }
                 () = until(wake) => {}
+                () = changed(&self.direct) => self.moved = true,
                 heard = heard(self.contact.as_ref()) => self.heard(heard),
                 () = tokio::time::sleep(next_end), if has_end => self.end_orders(),
             }
@@ -266,7 +267,9 @@ impl<L: Listeners> Reconciler<L> {
         }
         self.cut_disabled();
         if std::mem::take(&mut self.moved) {
-            self.checker.update(self.state.checks());
+            let direct = &self.direct;
+            let via = |endpoint: &Endpoint| direct.vias().get(&Identity::of(endpoint)?);
+            self.checker.update(self.state.checks(via));
             self.discovery.update(self.state.wanted().iter().cloned());
             let labels = self.state.wanted().iter().map(ToString::to_string);
             self.state.hub().keep_sources(labels);
@@ -519,6 +522,10 @@ async fn heard(contact: Option<&ContactParts>) -> Vec<Heard> {
         Some(contact) => contact.exchange.heard().await,
         None => std::future::pending().await,
     }
+}
+
+async fn changed(direct: &Direct) {
+    direct.vias().changed().await;
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -10,6 +10,7 @@ use pointsman_config::policy::{Backend, BackendAddr, Discover, Policy};
 use super::discovery::Found;
 use super::discovery::known::{Known as KnownSource, LookupError, Resolved};
 use super::endpoints::{EndpointTable, Entry};
+use super::health::Via;
 use super::health::checker::Spec;
 use super::journal::{Happening, Journal};
 use super::overlay::{Overlay, OverlayEntry};
@@ -316,8 +317,8 @@ impl State {
         &self.wanted
     }
 
-    /// The endpoints that are to be checked, and how.
-    pub fn checks(&self) -> Vec<(Arc<Endpoint>, Spec)> {
+    /// The endpoints that are to be checked, and how; some by another way than the usual one.
+    pub fn checks(&self, via: impl Fn(&Endpoint) -> Option<Via>) -> Vec<(Arc<Endpoint>, Spec)> {
         let snapshot = self.publisher.current();
         let pools = self.loaded.policy.pools.iter().zip(&snapshot.pools);
         let mut checks = Vec::new();
@@ -326,7 +327,10 @@ impl State {
                 .members
                 .iter()
                 .filter(|m| m.health != Health::Unresolved);
-            checks.extend(found.map(|member| (member.endpoint.clone(), Spec::of(policy))));
+            checks.extend(found.map(|member| {
+                let spec = Spec::of(policy, via(&member.endpoint));
+                (member.endpoint.clone(), spec)
+            }));
         }
         checks
     }

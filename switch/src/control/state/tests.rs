@@ -94,7 +94,7 @@ fn a_draft_changes_nothing() {
 #[test]
 fn an_unresolved_backend_is_not_checked_and_holds_nothing_up() {
     let mut state = state(&["app.test:80"]);
-    assert!(state.checks().is_empty());
+    assert!(state.checks(|_| None).is_empty());
     assert!(!state.is_checked(), "nobody knows yet");
     let failed = Found {
         backends: Err("no answer".into()),
@@ -104,7 +104,7 @@ fn an_unresolved_backend_is_not_checked_and_holds_nothing_up() {
     assert!(state.is_checked());
     assert!(state.learn(found(&["10.0.0.1:80"])));
     state.publish();
-    assert_eq!(state.checks().len(), 1);
+    assert_eq!(state.checks(|_| None).len(), 1);
 }
 
 /// A state of this policy in which `app.test` has these addresses, and all but 10.0.0.4 are up.

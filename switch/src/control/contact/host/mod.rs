@@ -8,7 +8,9 @@ pub mod tun;
 pub mod virtual_mac;
 
 pub use guardian::{Charge, Farewell, Guardian, Held};
-pub use netlink::{Change, Device, Host, Link, LinkWatch, Neighbour, News, Scope, Way, WayWatch};
+pub use netlink::{
+    Change, Device, Host, Link, LinkWatch, Neighbour, News, Rule, Scope, Way, WayWatch,
+};
 pub use sysctl::Sysctl;
 pub use tun::AddressDevice;
 pub use virtual_mac::VirtualMac;

@@ -21,6 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::board::Board;
+use super::detours::Detour;
 use super::face::{self, Found, Key, Member, Path};
 use super::ids::Ids;
 use super::plan::{Identity, Plan};
@@ -117,6 +118,7 @@ impl<P: Path, N: Network> Keeper<P, N> {
             return;
         }
         let before = self.plan.replace(plan);
+        self.lost = true;
         self.retire(before.as_ref(), now);
         self.next = now;
     }
@@ -200,6 +202,23 @@ impl<P: Path, N: Network> Keeper<P, N> {
     /// How things stand.
     pub fn show(&self, board: &Board) {
         self.write_board(board);
+    }
+
+    /// The ways of checks, by the backends' numbers.
+    pub fn detours(&self) -> BTreeMap<u16, (Identity, Detour)> {
+        let planned = self.plan.iter().flat_map(|plan| &plan.backends);
+        let detour = |(identity, backend): (&Identity, &super::plan::Backend)| {
+            let id = self.ids.get(identity.number())?;
+            let (interface, source) = self.roads.get(&identity.address)?.detour()?;
+            let detour = Detour {
+                service: backend.service?,
+                backend: identity.address,
+                interface,
+                source,
+            };
+            Some((id, (identity.clone(), detour)))
+        };
+        planned.filter_map(detour).collect()
     }
 
     /// The kernel's part.

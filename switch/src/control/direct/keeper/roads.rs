@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use super::{Keeper, Network};
 use crate::control::contact::host::{Device, Neighbour, Way};
 use crate::control::direct::face::{Hop, Path};
@@ -54,6 +56,13 @@ impl Road {
                 mtu: self.mtu.min(u16::MAX.into()) as u16,
             }),
         }
+    }
+
+    /// How checks get there: the interface, and the address to ask from. Not over a router, which would
+    /// not know where the service's address is to be looked for.
+    pub(super) fn detour(&self) -> Option<(u32, IpAddr)> {
+        let way = self.way.filter(|way| way.gateway.is_none())?;
+        (self.trouble.is_none()).then_some((way.interface, way.source?))
     }
 
     /// Whether packets get there, as far as is known.
@@ -151,8 +160,10 @@ impl<P: Path, N: Network> Keeper<P, N> {
 
     fn look_up(&mut self, wanted: &BTreeSet<IpAddr>) -> std::io::Result<()> {
         let devices = self.net.devices()?;
+        let addresses = self.net.addresses()?;
         for address in wanted {
             let way = self.net.way(*address)?;
+            let way = way.map(|way| self.with_own_source(way, *address, &addresses));
             self.roads
                 .entry(*address)
                 .or_default()
@@ -162,6 +173,24 @@ impl<P: Path, N: Network> Keeper<P, N> {
             self.neighbour(&neighbour);
         }
         Ok(())
+    }
+
+    /// Nothing is sent from an address that is served: it moves, and answers to it are passed on.
+    fn with_own_source(&self, way: Way, to: IpAddr, addresses: &[(u32, IpNet)]) -> Way {
+        let served = |ip: &IpAddr| {
+            let mut plans = self.plan.iter().flat_map(|plan| plan.services.keys());
+            plans.any(|key| key.address == *ip)
+        };
+        if way.source.is_some_and(|source| !served(&source)) {
+            return way;
+        }
+        let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let own = addresses
+            .iter()
+            .filter(|(index, _)| *index == way.interface);
+        let mut own = own.map(|(_, net)| net.addr());
+        let source = own.find(|ip| ip.is_ipv4() == to.is_ipv4() && !served(ip) && !link_local(ip));
+        Way { source, ..way }
     }
 
     /// Every address that packets are to get to.

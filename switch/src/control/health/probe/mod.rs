@@ -4,6 +4,8 @@
 mod grpc;
 mod script;
 
+use std::io;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +18,7 @@ use hyper::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use pointsman_config::policy::Check;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use crate::endpoint::{Address, Load, clock};
 
@@ -25,6 +27,15 @@ pub const MAX_BODY: usize = 64 << 10;
 /// How long the rest of an answer is read when only its head matters: some servers log an error
 /// when their answer is cut off.
 const COURTESY: Duration = Duration::from_millis(20);
+
+/// Another way to an endpoint than the usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via {
+    /// Of the connection's packets (SO_MARK), by which they find their route.
+    pub mark: u32,
+    /// Where to connect, in place of the endpoint's own address.
+    pub to: SocketAddr,
+}
 
 /// How far a probe has come, for when it is given up.
 #[derive(Debug, Default)]
@@ -57,14 +68,14 @@ impl Progress {
 /// # Errors
 /// What was not as expected, in words for the operator.
 pub async fn run(
-    address: &Address,
+    (address, via): (&Address, Option<Via>),
     check: &Check,
     load: &Load,
     progress: &Progress,
 ) -> Result<(), String> {
     match address {
         Address::Tcp(socket) => {
-            let stream = TcpStream::connect(socket).await.map_err(not_connected)?;
+            let stream = connect(*socket, via).await.map_err(not_connected)?;
             progress.connected.store(true, Ordering::Relaxed);
             ask(stream, check, &socket.to_string(), (load, progress)).await
         }
@@ -74,6 +85,18 @@ pub async fn run(
             ask(stream, check, "localhost", (load, progress)).await
         }
     }
+}
+
+async fn connect(socket: SocketAddr, via: Option<Via>) -> io::Result<TcpStream> {
+    let Some(via) = via else {
+        return TcpStream::connect(socket).await;
+    };
+    let domain = socket2::Domain::for_address(via.to);
+    let marked = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    marked.set_mark(via.mark)?;
+    marked.set_nonblocking(true)?;
+    let marked = TcpSocket::from_std_stream(marked.into());
+    marked.connect(via.to).await
 }
 
 async fn ask<S>(
@@ -235,7 +258,7 @@ mod tests {
     }
 
     async fn run(address: &Address, check: &Check, load: &Load) -> Result<(), String> {
-        super::run(address, check, load, &Progress::default()).await
+        super::run((address, None), check, load, &Progress::default()).await
     }
 
     fn probe(answer: &[u8], check: Check) -> (Result<(), String>, String) {

@@ -4,6 +4,7 @@
 
 mod read;
 mod route;
+mod rules;
 mod socket;
 mod watch;
 mod ways;
@@ -24,6 +25,7 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
+pub use rules::Rule;
 pub use watch::{Change, LinkWatch};
 pub use ways::{Device, Neighbour, News, Way, WayWatch};
 

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use super::socket::{Message, Socket, messages};
 use super::{Host, MAX_ADDRESSES, READINGS, explained, read};
+use crate::control::contact::group::Family;
 
 /// Bytes before the attributes.
 const LINK_HEADER: usize = 16;
@@ -351,14 +352,23 @@ fn neighbour_content(content: &[u8]) -> Option<Neighbour> {
     })
 }
 
-fn family(ip: IpAddr) -> AddressFamily {
+/// The kernel's word for a family.
+pub(super) fn family_of(family: Family) -> AddressFamily {
+    match family {
+        Family::Ipv4 => AddressFamily::Inet,
+        Family::Ipv6 => AddressFamily::Inet6,
+    }
+}
+
+/// The word for an address's family.
+pub(super) fn family(ip: IpAddr) -> AddressFamily {
     match ip {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
     }
 }
 
-fn route_address(ip: IpAddr) -> RouteAddress {
+pub(super) fn route_address(ip: IpAddr) -> RouteAddress {
     match ip {
         IpAddr::V4(v4) => RouteAddress::Inet(v4),
         IpAddr::V6(v6) => RouteAddress::Inet6(v6),
