@@ -9,6 +9,8 @@
 //    remembered of it: a flood of SYNs takes no place in the table. If the table knows a connection
 //    of the same ends that has another backend, the choice is noted beside it, and counts as soon as
 //    the client acknowledges with a number that follows this SYN's: who forges a SYN moves nothing.
+//    Only while members change are beginnings learnt (BEGINNINGS): whoever has had a SYN gets the
+//    segment that follows it.
 //  - Any other segment goes where the table says, as long as that backend is not dead; otherwise
 //    where the ring says, and the table learns it. A CPU learns a bounded number of flows per second,
 //    so that a flood of other segments cannot sweep the table at once; what is not learnt goes by the

@@ -191,7 +191,7 @@ static __always_inline bool may_learn(const struct settings *known, __u32 now)
 		all->unit = now;
 		all->learnt = 0;
 	}
-	if (all->learnt >= known->learns) {
+	if (all->learnt >= (known->learns & ~BEGINNINGS)) {
 		all->unlearnt++;
 		return false;
 	}
@@ -249,6 +249,8 @@ static __always_inline __u32 find(struct packet *packet, const struct service *s
 	if (begins) {
 		if (flow)
 			begin_again(flow, id, packet);
+		else if (known->learns & BEGINNINGS)
+			learn(flow, &key, id, now, known);
 	} else if (is_worth_learning(packet)) {
 		learn(flow, &key, id, now, known);
 	}

@@ -132,8 +132,8 @@ impl Path for Datapath {
         Datapath::counters(self)
     }
 
-    fn learn_beginnings(&mut self, _on: bool) -> io::Result<bool> {
-        Ok(false)
+    fn learn_beginnings(&mut self, on: bool) -> io::Result<bool> {
+        Datapath::learn_beginnings(self, on)
     }
 
     fn flows(&self, id: u16, limit: usize) -> io::Result<Vec<Flow>> {
