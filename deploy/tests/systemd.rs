@@ -60,6 +60,27 @@ fn systemd_finds_nothing_wrong_with_what_contact_addresses_need() {
 }
 
 #[test]
+fn systemd_calls_the_confinement_of_the_service_ok() {
+    const NAME: &str = "systemd_calls_the_confinement_of_the_service_ok";
+    if systemd_version().is_none_or(|version| version < 250) {
+        eprintln!("skipped: {NAME}: no systemd-analyze, or one that judges no files");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let alone = place.path().join("pointsman.service");
+    fs::write(&alone, unit("pointsman.service")).unwrap();
+    assert!(exposure(&alone) < 2.5, "{}", exposure(&alone));
+    // Contact addresses take three capabilities more, and it is still OK (below 5.0).
+    let both = unit("pointsman.service") + &unit("contact.conf");
+    fs::write(&alone, both).unwrap();
+    assert!(exposure(&alone) < 5.0, "{}", exposure(&alone));
+    // The judge does see what the service may do.
+    let open = unit("pointsman.service").replace("CapabilityBoundingSet=", "#");
+    fs::write(&alone, open.replace("User=", "#")).unwrap();
+    assert!(exposure(&alone) > 2.5, "{}", exposure(&alone));
+}
+
+#[test]
 fn the_service_may_take_longer_to_stop_than_the_switch_takes_to_drain() {
     let text = "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"a\"\n\
                 [pool.a]\nbackends = [\"127.0.0.1:1\"]\n";
@@ -74,6 +95,9 @@ fn the_service_hears_the_new_process_and_the_old_one() {
     assert_eq!(value("NotifyAccess"), "all");
     assert_eq!(value("KillMode"), "mixed");
     assert_eq!(value("Type"), "notify-reload");
+    // Long enough for a busy machine.
+    let watchdog = parse_duration(&value("WatchdogSec")).unwrap();
+    assert!(watchdog >= Duration::from_secs(10), "{watchdog:?}");
     let prevented = value("RestartPreventExitStatus");
     let codes: Vec<&str> = prevented.split(' ').collect();
     let (invalid, usage) = (pointsman::app::Exit::Invalid, pointsman::app::Exit::Usage);
@@ -150,6 +174,18 @@ fn complaints(place: &Path) -> String {
         (true, []) => String::new(),
         _ => said,
     }
+}
+
+/// From 0 (confined) to 10 (exposed), as `systemd-analyze security` judges.
+fn exposure(service: &Path) -> f64 {
+    let judged = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(service)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&judged.stdout).into_owned();
+    let (_, level) = said.rsplit_once(".service: ").expect("it judges");
+    level.split(' ').next().unwrap().parse().unwrap()
 }
 
 fn unit(name: &str) -> String {

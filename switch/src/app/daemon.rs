@@ -22,6 +22,7 @@ use crate::control::{Control, Listeners as _, Setup};
 use crate::data::{Drain, Inherited, Origin, Plane, Shared};
 use crate::event;
 use crate::metrics::{Hub, Watched};
+use crate::pulse::Pulses;
 use crate::shared::InCommon;
 
 /// Label combinations that each metric shows at most.
@@ -278,6 +279,11 @@ impl Daemon {
     /// wait for ever.
     pub fn is_whole(&self) -> bool {
         self.plane.is_whole()
+    }
+
+    /// Whether the workers turn.
+    pub fn pulses(&self) -> Arc<Pulses> {
+        self.plane.pulses()
     }
 
     /// Takes no new connections and finishes what is under way. Returns at once when `hurry` says

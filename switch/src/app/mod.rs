@@ -22,6 +22,7 @@ pub(crate) mod run;
 mod status;
 mod traffic;
 mod upgrade;
+mod watchdog;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::{Daemon, Options, StartError, Stop};
 use super::upgrade::{Predecessor, Program};
-use super::{Exit, NO_FILE, activation, output, panics, policy_file};
+use super::{Exit, NO_FILE, activation, output, panics, policy_file, watchdog};
 use crate::args::Run;
 use crate::control::contact;
 use crate::control::source::Source;
@@ -205,6 +205,7 @@ fn greet(daemon: &Daemon) {
         policy.digest
     );
     let _ = sd_notify::notify(&[NotifyState::Ready]);
+    watchdog::begin(daemon);
 }
 
 fn serve(daemon: Daemon, signals: &Signals, program: &Program) -> Exit {

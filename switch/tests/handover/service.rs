@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, waitpid,
@@ -25,6 +26,8 @@ pub struct Service {
     log: Arc<Mutex<String>>,
     /// What is passed to every start, as a service manager would.
     socket: Option<TcpListener>,
+    /// How long the service manager's watchdog waits.
+    watchdog: Option<Duration>,
 }
 
 impl Service {
@@ -42,7 +45,13 @@ impl Service {
 
     /// The same, with what the processes tell their service manager (sd_notify(3)).
     pub fn start_told(policy: &str) -> (Self, UnixDatagram) {
+        Self::start_watched(policy, None)
+    }
+
+    /// The same with a watchdog that waits for so long.
+    pub fn start_watched(policy: &str, watchdog: Option<Duration>) -> (Self, UnixDatagram) {
         let mut service = Self::new(policy, None);
+        service.watchdog = watchdog;
         let path = service.folder.path().join("notify.sock");
         let manager = UnixDatagram::bind(&path).expect("a socket");
         manager.set_read_timeout(Some(PATIENCE)).expect("a time");
@@ -60,6 +69,7 @@ impl Service {
             pids: Vec::new(),
             log: Arc::default(),
             socket,
+            watchdog: None,
         };
         service.rewrite(policy);
         service
@@ -86,9 +96,10 @@ impl Service {
     pub fn start_anew(&mut self) {
         let file = self.file();
         let args = ["run", file.to_str().expect("UTF-8")];
-        let mut command = match &self.socket {
-            None => pointsman(&args),
-            Some(socket) => activated(socket, &args),
+        let mut command = match (&self.socket, self.watchdog) {
+            (Some(socket), _) => activated(socket, &args),
+            (None, Some(limit)) => watched(limit, &args),
+            (None, None) => pointsman(&args),
         };
         match &self.notify {
             Some(path) => command.env("NOTIFY_SOCKET", path),
@@ -200,6 +211,21 @@ impl Drop for Service {
 fn ended(pid: Pid) -> Option<WaitStatus> {
     let found = waitpid(Some(pid), WaitOptions::NOHANG).expect("it is ours");
     found.map(|(_, status)| status)
+}
+
+/// The program with what sd_watchdog_enabled(3) reads: WATCHDOG_PID is its own id.
+fn watched(limit: Duration, args: &[&str]) -> Command {
+    let program = pointsman(args);
+    let become_it = "WATCHDOG_PID=$$; export WATCHDOG_PID; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", become_it])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env("WATCHDOG_USEC", limit.as_micros().to_string())
+        .env("NO_COLOR", "1")
+        .env_remove("POINTSMAN_LOG");
+    command
 }
 
 /// The program with descriptor 3 as sd_listen_fds(3) has it: LISTEN_PID must be its own id, so it

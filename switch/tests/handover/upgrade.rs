@@ -168,6 +168,32 @@ fn the_service_manager_is_told_of_the_new_process_and_of_no_end() {
 }
 
 #[test]
+fn the_watchdog_hears_of_the_switch_before_an_upgrade_and_after_it() {
+    let one = Backend::start("one");
+    let limit = std::time::Duration::from_secs(2);
+    let (mut service, manager) = Service::start_watched(&policy(&[one.address], ""), Some(limit));
+    let hears = |word: &str| {
+        let mut bytes = [0; 256];
+        wait_until("the word is told", || {
+            let n = manager.recv(&mut bytes).expect("something is told");
+            bytes[..n].trim_ascii_end() == word.as_bytes()
+        });
+    };
+    hears("READY=1");
+    hears("WATCHDOG=1");
+    hears("WATCHDOG=1");
+    let old = service.pid();
+    service.upgrade();
+    assert_eq!(service.wait_for_end(old), Some(0));
+    manager.set_nonblocking(true).expect("a socket");
+    while manager.recv(&mut [0; 256]).is_ok() {}
+    manager.set_nonblocking(false).expect("a socket");
+    // Only the new process is there to tell it, under an id that the manager did not name.
+    hears("WATCHDOG=1");
+    hears("WATCHDOG=1");
+}
+
+#[test]
 fn an_upgrade_puts_a_changed_policy_into_force() {
     let one = Backend::start("one");
     let text = policy(&[one.address], "");

@@ -77,6 +77,8 @@ fn start(file: &Path) -> io::Result<(Child, Channel)> {
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDS")
         .env_remove("LISTEN_FDNAMES")
+        // The watchdog waits for whoever is the service then.
+        .env_remove("WATCHDOG_PID")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
     Ok((child, Channel::new(ours)?))
