@@ -54,6 +54,7 @@ fn every_file_that_the_pages_name_is_there() {
         "SECURITY.md",
         "CHANGELOG.md",
         "docs/contact.md",
+        "docs/dashboard.md",
         "docs/direct.md",
         "docs/discovery.md",
         "docs/operate.md",

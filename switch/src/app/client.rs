@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -221,7 +221,7 @@ fn send(
 fn open(address: &BindAddr) -> io::Result<(Box<dyn Connection>, String)> {
     let socket = match address {
         BindAddr::Any(port) => ([127, 0, 0, 1], *port).into(),
-        BindAddr::Socket(socket) => *socket,
+        BindAddr::Socket(socket) => reachable(*socket),
         BindAddr::Unix(file) => {
             let stream = UnixStream::connect(file)?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -233,6 +233,18 @@ fn open(address: &BindAddr) -> io::Result<(Box<dyn Connection>, String)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     Ok((Box::new(stream), socket.to_string()))
+}
+
+/// Who listens on every address is asked on the loopback, where looking takes no token.
+fn reachable(socket: SocketAddr) -> SocketAddr {
+    let here: IpAddr = match socket {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    match socket.ip().is_unspecified() {
+        true => (here, socket.port()).into(),
+        false => socket,
+    }
 }
 
 /// In percent-encoding (RFC 3986 2.1).

@@ -14,10 +14,13 @@ pub mod discovery;
 pub mod endpoints;
 pub mod explain;
 pub mod health;
+pub mod history;
 pub mod inside;
 pub mod journal;
+pub mod live;
 pub mod orders;
 pub mod overlay;
+pub mod plan;
 pub mod random;
 pub mod readiness;
 pub mod reconcile;
@@ -285,12 +288,26 @@ fn spawn_all<L: Listeners>(
         None
     };
     let told = journal.clone();
+    let told_source = source.clone();
     let worker = reload::Worker::new::<L>(source, common, desk.clone(), hub.clone(), watcher, told);
     tokio::spawn(worker.run(requests));
+    let (live, history) = (live::Live::default(), history::History::default());
+    if admin.is_some() {
+        let sources = live::Sources {
+            desk: desk.clone(),
+            hub: hub.clone(),
+            reloads: reloads.clone(),
+            first: first.clone(),
+        };
+        tokio::spawn(live::run(live.clone(), history.clone(), sources));
+    }
     let site = admin::Site::new(admin::Parts {
         desk,
         reloads,
         hub,
+        source: told_source,
+        live,
+        history,
         readiness,
         extra,
         upgrades,

@@ -72,31 +72,40 @@ impl Histogram {
         self.sum.get() as f64 / 1e9
     }
 
+    /// Not cumulative.
+    pub(super) fn buckets(&self) -> [u64; EDGES.len() + 1] {
+        std::array::from_fn(|place| self.buckets[place].get())
+    }
+
     /// The duration in seconds that the share `q` of the observations does not exceed, linear
     /// within a bucket; the last edge for those beyond it. `None` without observations.
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
-        let cumulative = self.cumulative();
-        let all = cumulative[EDGES.len()];
-        if all == 0 {
-            return None;
-        }
-        let rank = q * all as f64;
-        let place = cumulative.iter().position(|below| *below as f64 >= rank)?;
-        let Some(upper) = EDGES.get(place) else {
-            return EDGES.last().map(|edge| *edge as f64 / 1e9);
-        };
-        let (lower, below) = match place.checked_sub(1) {
-            Some(last) => (EDGES[last], cumulative[last]),
-            None => (0, 0),
-        };
-        let inside = (cumulative[place] - below) as f64;
-        let share = if inside == 0.0 {
-            1.0
-        } else {
-            (rank - below as f64) / inside
-        };
-        Some((lower as f64 + (upper - lower) as f64 * share) / 1e9)
+        quantile(&self.cumulative(), q)
     }
+}
+
+/// [`Histogram::quantile`], from counts at or below each edge.
+pub(super) fn quantile(cumulative: &[u64; EDGES.len() + 1], q: f64) -> Option<f64> {
+    let all = cumulative[EDGES.len()];
+    if all == 0 {
+        return None;
+    }
+    let rank = q * all as f64;
+    let place = cumulative.iter().position(|below| *below as f64 >= rank)?;
+    let Some(upper) = EDGES.get(place) else {
+        return EDGES.last().map(|edge| *edge as f64 / 1e9);
+    };
+    let (lower, below) = match place.checked_sub(1) {
+        Some(last) => (EDGES[last], cumulative[last]),
+        None => (0, 0),
+    };
+    let inside = (cumulative[place] - below) as f64;
+    let share = if inside == 0.0 {
+        1.0
+    } else {
+        (rank - below as f64) / inside
+    };
+    Some((lower as f64 + (upper - lower) as f64 * share) / 1e9)
 }
 
 /// What one route counts.

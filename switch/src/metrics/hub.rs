@@ -14,6 +14,7 @@ use super::collect::Scrape;
 use super::contact::ContactFigures;
 use super::discovery::SourceFigures;
 use super::names::Names;
+use super::sample::Sample;
 use super::series::{Admission, RequestKey};
 use super::shard::{Shard, Shelves};
 use super::table::Family;
@@ -72,6 +73,11 @@ impl Hub {
     /// Sums for `status` and the live view.
     pub fn totals(&self) -> Totals {
         Totals::of(&self.state.sums())
+    }
+
+    /// What was counted until now, for rates over the time to another sample.
+    pub fn sample(&self) -> Sample {
+        Sample::of(&self.state.sums())
     }
 
     /// The backends now in force with their weights. The series of all others go away.

@@ -14,6 +14,7 @@ mod hub;
 mod label;
 mod names;
 mod process;
+mod sample;
 mod series;
 mod shard;
 mod sums;
@@ -28,6 +29,7 @@ pub use contact::{
 };
 pub use hub::{Hub, Watched};
 pub use label::{Delta, Method, Protocol, RequestDone};
+pub use sample::{BackendSample, Counted, ListenerSample, Sample};
 pub use shard::Shard;
 pub use table::{Kind, Metric, reference_markdown, table};
 pub use totals::{BackendTotals, Classes, ListenerTotals, RouteTotals, Totals};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pointsman_config::outline::{How, Setting};
 
-use super::{Plan, Planned};
+use crate::control::plan::{Plan, Planned};
 
 pub(super) fn plan(plan: &Plan, color: bool) -> String {
     let mut text = String::new();

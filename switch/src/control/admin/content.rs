@@ -25,6 +25,10 @@ impl Content {
     pub(super) fn text(text: String) -> Self {
         Self::Whole(Full::new(Bytes::from(text)))
     }
+
+    pub(super) fn bytes(bytes: &'static [u8]) -> Self {
+        Self::Whole(Full::new(Bytes::from_static(bytes)))
+    }
 }
 
 impl Body for Content {

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::StatusCode;
+use hyper::header::{HeaderMap, ORIGIN};
+use hyper::{Method, StatusCode};
 
 use super::token::Shown;
 
@@ -66,6 +67,8 @@ pub(super) enum Need {
 pub(super) enum Denied {
     /// A browser may have been talked into it.
     Host,
+    /// A page of another site had a browser ask.
+    Site,
     /// It comes from where other hosts are, and there is no token.
     Network,
     /// It does not show the token.
@@ -77,7 +80,7 @@ pub(super) enum Denied {
 impl Denied {
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Host | Self::Network => StatusCode::FORBIDDEN,
+            Self::Host | Self::Site | Self::Network => StatusCode::FORBIDDEN,
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -86,6 +89,10 @@ impl Denied {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Host => "the Host field must name this machine's loopback address",
+            Self::Site => {
+                "a page of another site asks for this: the Origin field must name the same host as \
+                 the Host field"
+            }
             Self::Network => {
                 "this is accepted on a loopback address or a Unix socket only, or with a token: \
                  set admin.listen to \"127.0.0.1:9900\" or \"unix:/run/pointsman/admin.sock\", or \
@@ -98,6 +105,42 @@ impl Denied {
             Self::TooMany => "too many wrong tokens came from this address: wait a minute",
         }
     }
+}
+
+/// Refuses what a page of another site has a browser ask: everything but to go to an address, as by
+/// a link. What no browser sends has none of these fields (Fetch Metadata; RFC 6454, 7).
+pub(super) fn same_site(
+    method: &Method,
+    fields: &HeaderMap,
+    host: Option<&str>,
+) -> Result<(), Denied> {
+    let field = |name: &str| fields.get(name).map(|value| value.as_bytes());
+    let asks = matches!(*method, Method::GET | Method::HEAD);
+    let goes = field("sec-fetch-mode") == Some(b"navigate")
+        && field("sec-fetch-dest") == Some(b"document");
+    let site_fits = match field("sec-fetch-site") {
+        None | Some(b"same-origin" | b"none") => true,
+        Some(_) => asks && goes,
+    };
+    let origin_fits = match fields.get(ORIGIN) {
+        None => true,
+        Some(origin) => origin.to_str().is_ok_and(|origin| {
+            let rest = origin.strip_prefix("http://");
+            let rest = rest.or_else(|| origin.strip_prefix("https://"));
+            rest.zip(host)
+                .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+        }),
+    };
+    match site_fits && origin_fits {
+        true => Ok(()),
+        false => Err(Denied::Site),
+    }
+}
+
+/// Whether this host itself asks: over a Unix socket, or from a loopback address for one. A reverse
+/// proxy on this host that names the loopback as its target asks for itself.
+pub(super) fn is_near(from: Option<IpAddr>, host: Option<&str>) -> bool {
+    from.is_none_or(|from| from.is_loopback() && host.is_some_and(names_loopback))
 }
 
 fn names_loopback(host: &str) -> bool {
@@ -181,6 +224,60 @@ mod tests {
             let got = NEEDS.map(|need| reach.permit(need, Some("127.0.0.1"), shown));
             assert_eq!(got, expected, "{reach:?} {shown:?}");
         }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        let ask = |method: Method, fields: &[(&'static str, &str)]| {
+            let pair = |(name, value): &(&'static str, &str)| {
+                let value = value.parse().expect("a value");
+                (hyper::header::HeaderName::from_static(name), value)
+            };
+            let fields: HeaderMap = fields.iter().map(pair).collect();
+            same_site(&method, &fields, Some("127.0.0.1:9900")).is_ok()
+        };
+        let site = "sec-fetch-site";
+        let link = [
+            (site, "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
+        let frame = [
+            (site, "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+        ];
+        assert!(ask(Method::POST, &[]), "no browser");
+        assert!(ask(
+            Method::POST,
+            &[(site, "same-origin"), ("origin", "http://127.0.0.1:9900")]
+        ));
+        assert!(ask(Method::GET, &[(site, "none")]), "typed");
+        assert!(ask(Method::GET, &link), "a link");
+        assert!(!ask(Method::POST, &link), "a form");
+        assert!(!ask(Method::GET, &frame));
+        assert!(!ask(
+            Method::GET,
+            &[(site, "cross-site"), ("sec-fetch-mode", "no-cors")]
+        ));
+        assert!(!ask(Method::POST, &[(site, "same-site")]), "another port");
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://127.0.0.1:9901",
+            "file://127.0.0.1:9900",
+        ] {
+            assert!(!ask(Method::POST, &[("origin", origin)]), "{origin}");
+        }
+    }
+
+    #[test]
+    fn near_is_who_asks_from_this_host_for_this_host() {
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        let there = Some(IpAddr::from([10, 0, 0, 1]));
+        assert!(is_near(None, None) && is_near(here, Some("localhost:9900")));
+        assert!(!is_near(here, Some("lb.example")) && !is_near(there, Some("localhost")));
+        assert!(!is_near(here, None));
     }
 
     #[test]

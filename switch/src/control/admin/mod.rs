@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `GET /health` | 200: the process is alive |
 //! | `GET /ready` | 200 when it takes traffic, 503 with the reason when it does not |
-//! | `GET /status` | the state of everything, as JSON |
+//! | `GET /` | the dashboard; its files lie below `/ui/` |
+//! | `GET /status` | the state of everything, as JSON; `?pool=NAME&backend=NAME` for a part of it |
+//! | `GET /live` | what the dashboard shows, as server-sent events, once a second |
+//! | `GET /history` | the last hour of the whole, or of `?listener=`, `?route=`, `?pool=`, `&backend=` |
 //! | `GET /events` | what has happened, as lines of JSON; `?after=NUMBER`, `?since=TIME` |
 //! | `GET /events?follow=yes` | the same, and what happens from now on |
 //! | `GET /policy` | the policy in force, thing by thing, without its secrets |
+//! | `GET /plan` | what a reload would change; 422 with the problems when the file is wrong |
 //! | `GET /explain?method=GET&url=URL` | what would become of a request, and why |
 //! | `GET /metrics` | Prometheus text format |
 //! | `POST /reload` | reads the policy again; 422 with the report when it is refused |
@@ -25,18 +29,24 @@
 //! `?pool=NAME&backend=NAME`, and `&for=10m&why=TEXT&force=yes`, the weight as `&weight=NUMBER`.
 //!
 //! With `admin.token`, requests that change something must show it over TCP. Without it they are
-//! refused where other hosts can reach the socket ([`guard`]). On loopback the Host field must name
-//! the loopback, or else any web page could have a browser on this machine ask for it (DNS
-//! rebinding). A Unix socket's file says who may ask.
+//! refused where other hosts can reach the socket ([`guard`]). There, what tells of servers and
+//! their state needs the token, too, unless a process of this host asks. On loopback the Host field
+//! must name the loopback, or else any web page could have a browser on this machine ask for it (DNS
+//! rebinding); and nothing is done for a page of another site. A Unix socket's file says who may ask.
 
 mod backend;
 mod contact;
 mod content;
 mod events;
 mod guard;
+mod history;
+mod live;
+mod page;
+mod plan;
 mod query;
 mod site;
 mod socket;
+mod status;
 mod token;
 
 use std::net::IpAddr;

@@ -11,25 +11,29 @@ use hyper::header::{
 };
 use hyper::{Method, Request, StatusCode};
 use pointsman_config::policy::Policy;
+use tokio::sync::Semaphore;
 
 use super::content::{Answer, Content};
 use super::events::{self, Followers, Wish};
 use super::guard::{Denied, Need};
 use super::token::Doorman;
-use super::{Caller, Reach, backend, contact, query};
+use super::{Caller, Reach, backend, contact, guard, history, live, page, plan, query, status};
 use crate::control::contact::desk::ContactDesk;
 use crate::control::explain::Question;
+use crate::control::history::History;
 use crate::control::inside::InForce;
 use crate::control::journal::{Happening, Journal};
+use crate::control::live::Live;
 use crate::control::readiness::Readiness;
 use crate::control::reconcile::Desk;
 use crate::control::reload::Reloads;
+use crate::control::source::Source;
 use crate::control::upgrade::{Refusal, Upgrades};
 use crate::metrics::Hub;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// Answers POST requests to further paths; `None`: there is no such path.
 #[derive(Clone)]
@@ -57,8 +61,13 @@ pub struct Site {
     /// The policy that the process began with.
     first: Arc<Policy>,
     journal: Journal,
+    source: Source,
+    live: Live,
+    history: History,
     followers: Followers,
     doorman: Doorman,
+    /// Only one reads the policy's files to compare them.
+    comparing: Semaphore,
 }
 
 /// What a [`Site`] is made of.
@@ -82,6 +91,12 @@ pub struct Parts {
     pub first: Arc<Policy>,
     /// What has happened.
     pub journal: Journal,
+    /// Where later policies come from.
+    pub source: Source,
+    /// What the dashboard shows.
+    pub live: Live,
+    /// The last hour.
+    pub history: History,
 }
 
 impl Site {
@@ -97,6 +112,10 @@ impl Site {
             contact: parts.contact,
             first: parts.first,
             journal: parts.journal,
+            source: parts.source,
+            live: parts.live,
+            history: parts.history,
+            comparing: Semaphore::new(1),
             followers: Followers::default(),
             doorman: Doorman::default(),
         }
@@ -114,10 +133,18 @@ impl Site {
             "/health" if get => text(StatusCode::OK, "alive\n".to_owned()),
             "/ready" if get => self.ready(),
             "/metrics" if get => respond(StatusCode::OK, METRICS, self.hub.encode()),
-            "/status" if get => self.status().await,
+            "/status" if get => self.status(request.uri().query().unwrap_or("")).await,
             "/policy" if get => json(serde_json::to_string(&InForce::of(&self.policy()))),
             "/explain" if get => self.explain(request.uri().query().unwrap_or("")).await,
             "/events" if get => self.events(request.uri().query().unwrap_or(""), caller),
+            "/live" if get => self.live(caller),
+            "/history" if get => {
+                history::answer(&self.history, request.uri().query().unwrap_or(""))
+            }
+            "/plan" if get => self.plan().await,
+            path if get && page::is_one(path) => {
+                page::answer(request.uri().path(), request.headers())
+            }
             "/reload" if post && request.uri().query() == Some("wait=no") => self.ask_reload(),
             "/reload" if post => self.reload().await,
             "/upgrade" if post => self.upgrade(request.uri().query(), reach).await,
@@ -127,9 +154,7 @@ impl Site {
             path if post && backend::PATHS.contains(&path) => {
                 backend::answer(&self.desk, request.uri()).await
             }
-            "/health" | "/ready" | "/metrics" | "/status" | "/events" | "/policy" | "/explain" => {
-                method_not_allowed("GET, HEAD")
-            }
+            path if LOOKS.contains(&path) || page::is_one(path) => method_not_allowed("GET, HEAD"),
             "/reload" | "/upgrade" | "/contact/yield" | "/contact/resume" => {
                 method_not_allowed("POST")
             }
@@ -149,8 +174,11 @@ impl Site {
     fn permit<B>(&self, request: &Request<B>, caller: &Caller) -> Result<(), Denied> {
         let field = |name| request.headers().get(name);
         let host = field(HOST).and_then(|host| host.to_str().ok());
+        guard::same_site(request.method(), request.headers(), host)?;
+        let near = guard::is_near(caller.from, host);
         let need = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/policy" | "/explain") => Need::Inside,
+            (&Method::GET | &Method::HEAD, "/policy" | "/explain" | "/plan") => Need::Inside,
+            (&Method::GET | &Method::HEAD, path) if STATE.contains(&path) && !near => Need::Inside,
             (&Method::GET | &Method::HEAD, _) => Need::Look,
             _ => Need::Change,
         };
@@ -203,15 +231,28 @@ impl Site {
         }
     }
 
-    async fn status(&self) -> Answer {
-        let json = match self.desk.status().await {
-            Some(status) => serde_json::to_string_pretty(&status).ok(),
-            None => None,
+    async fn status(&self, query: &str) -> Answer {
+        let Some(part) = status::Part::read(query) else {
+            let why = "write /status?pool=NAME&backend=NAME, percent-encoded, or no query\n";
+            return text(StatusCode::BAD_REQUEST, why.to_owned());
         };
-        match json {
-            Some(json) => respond(StatusCode::OK, JSON, json + "\n"),
+        match self.desk.status().await {
+            Some(status) => json(serde_json::to_string_pretty(&part.of(status))),
             None => text(StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned()),
         }
+    }
+
+    fn live(&self, caller: &Caller) -> Answer {
+        caller.follows.store(true, Ordering::Relaxed);
+        live::answer(&self.live, &self.journal, caller.phases.clone())
+    }
+
+    async fn plan(&self) -> Answer {
+        let Ok(_place) = self.comparing.try_acquire() else {
+            let why = "somebody else compares the files at this moment: ask again\n";
+            return text(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
+        };
+        plan::answer(&self.source, &self.policy(), &self.desk).await
     }
 
     async fn upgrade(&self, query: Option<&str>, reach: Reach) -> Answer {
@@ -268,6 +309,15 @@ impl Site {
     }
 }
 
+/// What is only looked at.
+const LOOKS: [&str; 10] = [
+    "/health", "/ready", "/metrics", "/status", "/events", "/live", "/history", "/policy",
+    "/explain", "/plan",
+];
+
+/// What tells of servers and their state: not for everybody on the network.
+const STATE: [&str; 4] = ["/status", "/events", "/live", "/history"];
+
 const BAD_QUESTION: &str = "write /explain?method=GET&url=URL&header=NAME:VALUE&client=IP, \
     percent-encoded";
 
@@ -282,7 +332,8 @@ fn binary(query: &str) -> Option<PathBuf> {
     path.is_absolute().then_some(path)
 }
 
-const NOT_FOUND: &str = "nothing here; there are GET /health, /ready, /status, /events, /policy, /explain, /metrics \
+const NOT_FOUND: &str = "nothing here; there are GET / (the dashboard), /health, /ready, /status, /events, \
+                         /live, /history, /policy, /plan, /explain, /metrics \
                          and POST /reload, /upgrade, /backend/drain, /backend/disable, \
                          /backend/enable, /backend/weight, /contact/yield, /contact/resume\n";
 
@@ -315,7 +366,7 @@ pub(super) fn json(written: serde_json::Result<String>) -> Answer {
     }
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: String) -> Answer {
+pub(super) fn respond(status: StatusCode, kind: &'static str, body: String) -> Answer {
     let mut response = Answer::new(Content::text(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -13,7 +13,7 @@ const AT_THE_NEXT_START: [(&str, &str); 3] = [
 ];
 
 /// In words, one line each.
-pub(super) fn of(change: &Change, live: Option<&Status>) -> Vec<String> {
+pub fn of(change: &Change, live: Option<&Status>) -> Vec<String> {
     let mut effects = match (change.kind.as_str(), change.change) {
         ("listener", How::Added) => opens(change),
         ("listener", How::Removed) => closes(change, live),
