@@ -5,14 +5,16 @@
 // gets it is decided in `pick`.
 //
 // Who gets a packet:
-//  - A segment that begins a connection (SYN) goes where the service's Maglev ring says. Nothing is
-//    remembered of it: a flood of SYNs takes no place in the table. If the table knows a connection
-//    of the same ends that has another backend, the choice is noted beside it, and counts as soon as
-//    the client acknowledges with a number that follows this SYN's: who forges a SYN moves nothing.
-//    Only while members change are beginnings learnt (BEGINNINGS): whoever has had a SYN gets the
-//    segment that follows it.
+//  - A segment that begins a connection (SYN) goes where the service's Maglev ring says. The table
+//    learns nothing of it: a flood of SYNs takes no place there. Exceptions are where the segments that
+//    follow would go elsewhere (the slot's backend is draining, or the ring has just changed there),
+//    and the second before members change (BEGINNINGS).
+//    If the table knows a connection of the same ends that has another backend, the choice is noted
+//    beside it, and counts as soon as the client acknowledges with a number that follows this SYN's:
+//    who forges a SYN moves nothing.
 //  - Any other segment goes where the table says, as long as that backend is not dead; otherwise
-//    where the ring says, and the table learns it. A CPU learns a bounded number of flows per second,
+//    where the ring says, and the table learns it. For three seconds after a change, that is the ring
+//    before: the connection may have begun then. A CPU learns a bounded number of flows per second,
 //    so that a flood of other segments cannot sweep the table at once; what is not learnt goes by the
 //    ring all the same, and is only moved with it.
 //  - A datagram of UDP goes like a segment, but a flow that was silent for half a minute begins anew.
@@ -75,6 +77,13 @@ struct {
 	__type(key, struct service_key);
 	__type(value, struct service);
 } services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FRONT);
+	__type(key, __u32);
+	__type(value, struct front);
+} front SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -13,6 +13,10 @@
 #define MAX_BACKENDS 4096
 #define MAX_FLOWS 262144
 
+// A power of two.
+#define FRONT 1024
+#define FRONT_SHIFT (32 - 10)
+
 #define OWN_MACS 8
 #define BEGINNINGS (1U << 31)
 #define VLAN_ID 0x0fff
@@ -66,8 +70,17 @@ struct service {
 	// Of its counters.
 	__u32 index;
 	__u32 ring;
-	// How often its ring was changed.
+	// How often its ring was changed, when last (in units of 2^30 ns), and which one it was before.
 	__u32 generation;
+	__u32 changed;
+	__u32 previous;
+};
+
+// A service where it is found without a search. With another key, the place is another one's.
+struct front {
+	struct service_key key;
+	struct service service;
+	__u32 unused;
 };
 
 struct ring {

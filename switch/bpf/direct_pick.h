@@ -10,6 +10,9 @@
 
 // A datagram after so long a silence begins a new flow, in units of 2^30 ns.
 #define UDP_SILENCE 30
+// So long after a ring has changed, the one before tells where connections belong that have begun
+// before, in the same units.
+#define GRACE 3
 // A segment that follows a SYN by this much at most acknowledges it.
 #define WINDOW 65536
 
@@ -119,9 +122,11 @@ static __always_inline bool lives(__u32 id)
 }
 
 // The backend of the slot, or of the next one whose backend can take the packet; 0: there is none.
-static __always_inline __u32 from_ring(const struct service *service, __u32 slot, bool begins)
+// Not static: so the verifier looks at it once by itself, and not anew wherever it is called.
+__noinline __u32 from_ring(__u32 index, __u32 slot, __u32 begins);
+
+__noinline __u32 from_ring(__u32 index, __u32 slot, __u32 begins)
 {
-	__u32 index = service->ring;
 	struct ring *ring = bpf_map_lookup_elem(&rings, &index);
 
 	if (!ring)
@@ -142,6 +147,16 @@ static __always_inline __u32 from_ring(const struct service *service, __u32 slot
 		slot += STRIDE;
 	}
 	return 0;
+}
+
+// Where a segment goes that belongs to a connection which the table does not know.
+static __always_inline __u32 from_rings(const struct service *service, __u32 slot, __u32 now)
+{
+	__u32 id = 0;
+
+	if (service->previous != service->ring && (__s32)(now - service->changed) <= GRACE)
+		id = from_ring(service->previous, slot, false);
+	return id ? id : from_ring(service->ring, slot, false);
 }
 
 // A connection begins that has the same ends as one that the table knows.
@@ -231,7 +246,7 @@ static __always_inline __u32 find(struct packet *packet, const struct service *s
 	struct settings *known = get_settings();
 	struct flow_key key = {.client = packet->client, .service = service->tag, .port = packet->port};
 	struct flow *flow = NULL;
-	__u32 id, now = 0;
+	__u32 id, slot, now = 0;
 
 	if (known && known->learns) {
 		flow = bpf_map_lookup_elem(&flows, &key);
@@ -243,17 +258,24 @@ static __always_inline __u32 find(struct packet *packet, const struct service *s
 			return id;
 	}
 	choice->begins = begins || (is_udp && !packet->related);
-	id = from_ring(service, slot_of(packet), choice->begins);
-	if (!id || !known || !known->learns)
-		return id;
-	if (begins) {
-		if (flow)
-			begin_again(flow, id, packet);
-		else if (known->learns & BEGINNINGS)
+	slot = slot_of(packet);
+	if (!known || !known->learns)
+		return from_ring(service->ring, slot, choice->begins);
+	if (!choice->begins) {
+		id = from_rings(service, slot, now);
+		if (id && is_worth_learning(packet))
 			learn(flow, &key, id, now, known);
-	} else if (is_worth_learning(packet)) {
-		learn(flow, &key, id, now, known);
+		return id;
 	}
+	id = from_ring(service->ring, slot, true);
+	if (!id)
+		return 0;
+	if (is_udp)
+		learn(flow, &key, id, now, known);
+	else if (flow)
+		begin_again(flow, id, packet);
+	else if ((known->learns & BEGINNINGS) || from_rings(service, slot, now) != id)
+		learn(NULL, &key, id, now, known);
 	return id;
 }
 
@@ -312,11 +334,39 @@ static __always_inline bool is_too_big(const struct packet *packet, const struct
 	return length > backend->mtu;
 }
 
+// Where the service is in `front`, if it is there: as `front` of control/direct/kernel/layout.rs.
+static __always_inline __u32 front_of(const struct service_key *key)
+{
+	const __be32 *words = key->address.words;
+	__u32 folded = words[0] ^ words[1] ^ words[2] ^ words[3];
+
+	folded ^= (__u32)key->protocol << 16 | key->port;
+	return (__u32)(folded * 0x9e3779b1U) >> FRONT_SHIFT;
+}
+
+static __always_inline bool same_service(const struct service_key *one,
+					 const struct service_key *other)
+{
+	return same(&one->address, &other->address) && one->port == other->port &&
+	       one->protocol == other->protocol;
+}
+
+// To search costs as much as everything else.
+static __always_inline struct service *get_service(const struct service_key *key)
+{
+	__u32 place = front_of(key);
+	struct front *found = bpf_map_lookup_elem(&front, &place);
+
+	if (found && same_service(&found->key, key))
+		return &found->service;
+	return bpf_map_lookup_elem(&services, key);
+}
+
 // OURS: it goes to the backend of the choice, which is also there if it is too big. What is dropped
 // is counted.
 static __always_inline enum reason pick(struct packet *packet, struct choice *choice)
 {
-	struct service *service = bpf_map_lookup_elem(&services, &packet->service);
+	struct service *service = get_service(&packet->service);
 	enum reason reason = OURS;
 	__u32 index;
 

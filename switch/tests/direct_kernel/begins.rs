@@ -35,8 +35,35 @@ fn a_known_flow_stays_when_the_ring_changes() {
         scene.datapath.set_state(2, State::Draining).unwrap();
         scene.set_members(&[1, 3]);
         assert_eq!(scene.chosen(&scene.tcp(client, ACK)), 2);
-        // One that the table never saw follows the ring.
-        assert_ne!(scene.chosen(&scene.tcp(silent, ACK)), 2);
+        // One that the table never saw has begun before: the ring before knows where.
+        assert_eq!(scene.chosen(&scene.tcp(silent, ACK)), 2);
+    });
+}
+
+#[test]
+fn a_handshake_that_meets_a_change_ends_where_it_has_begun() {
+    let test = "a_handshake_that_meets_a_change_ends_where_it_has_begun";
+    everywhere(test, |mut scene| {
+        let clients = scene.clients_of(2);
+        let (before, after) = (clients[0], clients[1]);
+        assert_eq!(scene.chosen(&scene.tcp(before, SYN)), 2);
+        scene.set_members(&[1, 3]);
+        assert_eq!(scene.chosen(&scene.tcp(before, ACK)), 2);
+        let heir = scene.chosen(&scene.tcp(after, SYN));
+        assert_ne!(heir, 2);
+        assert_eq!(scene.chosen(&scene.tcp(after, ACK)), heir);
+    });
+}
+
+#[test]
+fn a_handshake_that_a_draining_backend_does_not_get_goes_on_elsewhere() {
+    let test = "a_handshake_that_a_draining_backend_does_not_get_goes_on_elsewhere";
+    everywhere(test, |mut scene| {
+        let client = scene.client_of(2);
+        scene.datapath.set_state(2, State::Draining).unwrap();
+        let heir = scene.chosen(&scene.tcp(client, SYN));
+        assert_ne!(heir, 2);
+        assert_eq!(scene.chosen(&scene.tcp(client, ACK)), heir);
     });
 }
 
@@ -53,6 +80,20 @@ fn a_request_alone_takes_no_place_in_the_table() {
         for id in IDS {
             assert_eq!(scene.datapath.flows(id, 1000).unwrap(), []);
         }
+    });
+}
+
+#[test]
+fn a_request_is_learnt_while_beginnings_are() {
+    everywhere("a_request_is_learnt_while_beginnings_are", |mut scene| {
+        let clients = scene.clients_of(2);
+        assert!(scene.datapath.learn_beginnings(true).unwrap());
+        scene.chosen(&scene.tcp(clients[0], SYN));
+        assert!(scene.datapath.learn_beginnings(false).unwrap());
+        scene.chosen(&scene.tcp(clients[1], SYN));
+        let flows = scene.datapath.flows(2, 10).unwrap();
+        let known: Vec<_> = flows.iter().map(|flow| flow.client).collect();
+        assert_eq!(known, [clients[0]]);
     });
 }
 

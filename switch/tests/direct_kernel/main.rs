@@ -8,11 +8,14 @@
 
 use rustix::thread::CapabilitySet;
 
+mod attach;
 mod begins;
+mod lab;
 mod layout;
 mod packet;
 mod refused;
 mod scene;
+mod service;
 #[path = "../common/mod.rs"]
 mod support;
 mod ways;

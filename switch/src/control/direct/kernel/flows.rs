@@ -95,7 +95,7 @@ impl Datapath {
 }
 
 /// In the programs' units of time.
-fn now() -> u32 {
+pub(super) fn now() -> u32 {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);

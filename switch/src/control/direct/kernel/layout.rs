@@ -12,6 +12,8 @@ pub const VERSION: u32 = 1;
 pub const SLOTS: usize = 65_537;
 /// Link-layer addresses that `xdp` takes frames for.
 pub const OWN_MACS: usize = 8;
+/// Places where services are found without a search.
+pub const FRONT: u32 = 1024;
 /// Nanoseconds of CLOCK_MONOTONIC, as a power of two, in a unit of time.
 pub const UNIT_SHIFT: u32 = 30;
 
@@ -22,7 +24,9 @@ pub type SettingsBytes = [u8; 72];
 /// `struct service_key`.
 pub type KeyBytes = [u8; 20];
 /// `struct service`.
-pub type ServiceBytes = [u8; 16];
+pub type ServiceBytes = [u8; 24];
+/// `struct front`.
+pub type FrontBytes = [u8; 48];
 /// `struct ring`.
 pub type RingBytes = [u8; RING];
 /// `struct backend`.
@@ -82,6 +86,10 @@ pub const MEMBERS: &[(&str, &str, usize)] = &[
     ("service", "index", 4),
     ("service", "ring", 8),
     ("service", "generation", 12),
+    ("service", "changed", 16),
+    ("service", "previous", 20),
+    ("front", "key", 0),
+    ("front", "service", 20),
     ("ring", "digest", 0),
     ("ring", "slots", RING_SLOTS),
     ("backend", "mac", 0),
@@ -109,6 +117,7 @@ pub const SIZES: &[(&str, usize)] = &[
     ("settings", size_of::<SettingsBytes>()),
     ("service_key", size_of::<KeyBytes>()),
     ("service", size_of::<ServiceBytes>()),
+    ("front", size_of::<FrontBytes>()),
     ("ring", RING),
     ("backend", size_of::<BackendBytes>()),
     ("flow_key", size_of::<FlowKeyBytes>()),
@@ -176,13 +185,24 @@ pub struct Service {
     pub ring: u32,
     /// How often that has changed.
     pub generation: u32,
+    /// When it has changed last, in units of time.
+    pub changed: u32,
+    /// Which one was its own before; the same, if there was none.
+    pub previous: u32,
 }
 
 impl Service {
     /// As `struct service`.
     pub fn encode(self) -> ServiceBytes {
-        let mut bytes = [0; 16];
-        let words = [self.tag, self.index, self.ring, self.generation];
+        let mut bytes = [0; 24];
+        let words = [
+            self.tag,
+            self.index,
+            self.ring,
+            self.generation,
+            self.changed,
+            self.previous,
+        ];
         for (at, word) in bytes.chunks_exact_mut(4).zip(words) {
             at.copy_from_slice(&word.to_ne_bytes());
         }
@@ -196,6 +216,8 @@ impl Service {
             index: number(bytes, 4),
             ring: number(bytes, 8),
             generation: number(bytes, 12),
+            changed: number(bytes, 16),
+            previous: number(bytes, 20),
         }
     }
 }
@@ -216,6 +238,33 @@ pub fn decode_key(bytes: &KeyBytes) -> Option<Key> {
         port: u16::from_be_bytes([bytes[16], bytes[17]]),
         protocol: Protocol::from_number(bytes[18])?,
     })
+}
+
+/// The service's place in `front`, as `front_of` of `direct_pick.h`.
+pub fn front_of(key: Key) -> Index {
+    let bytes = encode_key(key);
+    let words = bytes[..16].chunks_exact(4);
+    let folded = words.fold(0, |folded, word| folded ^ number(word, 0));
+    let port = u16::from_ne_bytes([bytes[16], bytes[17]]);
+    let folded = folded ^ u32::from(bytes[18]) << 16 ^ u32::from(port);
+    folded.wrapping_mul(0x9e37_79b1) >> (u32::BITS - FRONT.ilog2())
+}
+
+/// `struct front`; without a key, it is nobody's.
+pub fn encode_front(key: Option<Key>, service: Option<Service>) -> FrontBytes {
+    let mut bytes = [0; 48];
+    if let Some(key) = key {
+        bytes[..20].copy_from_slice(&encode_key(key));
+    }
+    if let Some(service) = service {
+        bytes[20..44].copy_from_slice(&service.encode());
+    }
+    bytes
+}
+
+/// Whose place it is.
+pub fn decode_front(bytes: &FrontBytes) -> Option<Key> {
+    decode_key(bytes.first_chunk()?)
 }
 
 /// `struct backend`, without its state.
@@ -392,6 +441,8 @@ mod tests {
             index: 2,
             ring: 3,
             generation: 4,
+            changed: 5,
+            previous: 6,
         };
         assert_eq!(Service::decode(&service.encode()), service);
         let settings = Settings {

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use aya::maps::{Array, HashMap, IterableMap as _, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{Program, ProgramError, SchedClassifier, Xdp};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::layout::{
-    BackendBytes, BackendCounts, FlowBytes, FlowEntry, FlowKeyBytes, Index, KeyBytes, RingBytes,
-    Service, ServiceBytes, ServiceCounts, Settings, SettingsBytes, StateWord, TotalCounts,
-    decode_key, encode_flow_key, encode_key,
+    BackendBytes, BackendCounts, FRONT, FlowBytes, FlowEntry, FlowKeyBytes, FrontBytes, Index,
+    KeyBytes, RingBytes, Service, ServiceBytes, ServiceCounts, Settings, SettingsBytes, StateWord,
+    TotalCounts, decode_front, decode_key, encode_flow_key, encode_front, encode_key, front_of,
 };
 use super::ring::{self, Ring};
 use super::{Capacity, Key, pins};
@@ -36,6 +36,9 @@ const LEARNS_LEAST: u32 = 64;
 /// the capacity are made at most to make up for those that it has not.
 const MOST_SPARE: u32 = 4;
 
+/// How often a program is loaded at most while signals end it.
+const TRIES: u32 = 20;
+
 /// Programs that are not loaded yet but for that of tc, and maps; whether the maps were there.
 pub fn load(pins: Option<&Path>, capacity: Capacity) -> io::Result<(Ebpf, Maps, bool)> {
     bpf::demand("direct return", &[BPF, NET_ADMIN, PERFMON])?;
@@ -46,7 +49,9 @@ pub fn load(pins: Option<&Path>, capacity: Capacity) -> io::Result<(Ebpf, Maps, 
     };
     let mut loader = EbpfLoader::new();
     // The object has no fields to relocate by the kernel's types, which take long to read.
-    loader.btf(None);
+    loader
+        .btf(None)
+        .verifier_log_level(VerifierLogLevel::DISABLE);
     for (name, size) in &sizes {
         loader.map_max_entries(name, *size);
         if let Some(pins) = pins {
@@ -72,6 +77,7 @@ fn sizes(capacity: Capacity) -> io::Result<Vec<(&'static str, u32)>> {
     Ok(vec![
         ("settings", 1),
         ("services", capacity.services),
+        ("front", FRONT),
         ("rings", capacity.rings),
         ("states", capacity.backends),
         ("backends", 2 * capacity.backends),
@@ -101,7 +107,7 @@ fn cpus_possible() -> u32 {
 pub fn tc(programs: &mut Ebpf) -> io::Result<&mut SchedClassifier> {
     let program: &mut SchedClassifier = find(programs, TC)?.try_into().map_err(refused)?;
     if program.fd().is_err() {
-        program.load().map_err(refused)?;
+        patiently(|| program.load())?;
     }
     Ok(program)
 }
@@ -110,9 +116,22 @@ pub fn tc(programs: &mut Ebpf) -> io::Result<&mut SchedClassifier> {
 pub fn xdp(programs: &mut Ebpf) -> io::Result<&mut Xdp> {
     let program: &mut Xdp = find(programs, XDP)?.try_into().map_err(refused)?;
     if program.fd().is_err() {
-        program.load().map_err(refused)?;
+        patiently(|| program.load())?;
     }
     Ok(program)
+}
+
+/// A signal to the process ends the verifier's work.
+fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        let result = load().map_err(refused);
+        let kind = result.as_ref().map_err(io::Error::kind).err();
+        tries += 1;
+        if kind != Some(io::ErrorKind::WouldBlock) || tries == TRIES {
+            return result;
+        }
+    }
 }
 
 fn find<'programs>(
@@ -137,6 +156,7 @@ pub fn explained(what: &str, error: &(dyn Error + 'static)) -> io::Error {
 pub struct Maps {
     settings: Array<MapData, SettingsBytes>,
     services: HashMap<MapData, KeyBytes, ServiceBytes>,
+    front: Array<MapData, FrontBytes>,
     rings: Array<MapData, RingBytes>,
     states: Array<MapData, u32>,
     backends: Array<MapData, BackendBytes>,
@@ -151,6 +171,7 @@ impl Maps {
         Ok(Self {
             settings: take(programs, "settings")?,
             services: take(programs, "services")?,
+            front: take(programs, "front")?,
             rings: take(programs, "rings")?,
             states: take(programs, "states")?,
             backends: take(programs, "backends")?,
@@ -163,6 +184,8 @@ impl Maps {
 
     fn set_learns(&mut self, connections: u32) -> io::Result<()> {
         let mut settings = self.settings()?;
+        // A process that is killed may leave it on.
+        settings.beginnings = false;
         settings.learns = match connections {
             0 => 0,
             _ => (connections / cpus() / UNITS_PER_TABLE).max(LEARNS_LEAST),
@@ -194,10 +217,21 @@ impl Maps {
 
     pub fn set_service(&mut self, key: Key, service: Service) -> io::Result<()> {
         let inserted = self.services.insert(encode_key(key), service.encode(), 0);
-        inserted.map_err(plain)
+        inserted.map_err(plain)?;
+        let owner = self.owner_of_front(key)?;
+        if owner.is_some_and(|owner| owner != key) {
+            return Ok(());
+        }
+        // A packet may look at it meanwhile: first nobody's, last with its key.
+        self.set_front(key, encode_front(None, None))?;
+        self.set_front(key, encode_front(None, Some(service)))?;
+        self.set_front(key, encode_front(Some(key), Some(service)))
     }
 
     pub fn remove_service(&mut self, key: Key) -> io::Result<()> {
+        if self.owner_of_front(key)? == Some(key) {
+            self.set_front(key, encode_front(None, None))?;
+        }
         match self.services.remove(&encode_key(key)) {
             Err(MapError::KeyNotFound) => Ok(()),
             Err(MapError::SyscallError(error))
@@ -207,6 +241,15 @@ impl Maps {
             }
             result => result.map_err(plain),
         }
+    }
+
+    fn owner_of_front(&self, key: Key) -> io::Result<Option<Key>> {
+        let bytes = self.front.get(&front_of(key), 0).map_err(plain)?;
+        Ok(decode_front(&bytes))
+    }
+
+    fn set_front(&mut self, key: Key, bytes: FrontBytes) -> io::Result<()> {
+        self.front.set(front_of(key), bytes, 0).map_err(plain)
     }
 
     pub fn ring(&self, number: Index) -> io::Result<Ring> {

@@ -8,8 +8,8 @@ use aya::maps::MapData;
 
 use super::attach;
 use super::layout::{
-    BackendBytes, BackendCounts, FlowBytes, FlowKeyBytes, KeyBytes, RingBytes, ServiceBytes,
-    ServiceCounts, Settings, SettingsBytes, TotalCounts,
+    BackendBytes, BackendCounts, FlowBytes, FlowKeyBytes, FrontBytes, KeyBytes, RingBytes,
+    ServiceBytes, ServiceCounts, Settings, SettingsBytes, TotalCounts,
 };
 use super::load::explained;
 use crate::sys::bpf;
@@ -105,6 +105,7 @@ fn bytes(map: &str) -> (usize, usize) {
     match map {
         "settings" => (index, size_of::<SettingsBytes>()),
         "services" => (size_of::<KeyBytes>(), size_of::<ServiceBytes>()),
+        "front" => (index, size_of::<FrontBytes>()),
         "rings" => (index, size_of::<RingBytes>()),
         "states" => (index, size_of::<u32>()),
         "backends" => (index, size_of::<BackendBytes>()),

@@ -11,7 +11,8 @@ use super::load::Maps;
 pub struct Rings {
     /// Of the members whose ring it is.
     used: BTreeMap<Index, u64>,
-    /// The one that was given back last comes last: a packet that still looks at it is long gone.
+    /// The one that was given back last comes last: for some seconds, packets of connections that have
+    /// begun before still look at it.
     free: VecDeque<Index>,
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use super::layout::{Index, Service, encode_key};
 use super::ring::{self, Ring};
-use super::{Datapath, Key, Member};
+use super::{Datapath, Key, Member, flows};
 use crate::balance::hash_bytes;
 
 impl Datapath {
@@ -32,6 +32,8 @@ impl Datapath {
             Some(ring) => ring,
             None => self.write_ring(members, digest)?,
         };
+        service.previous = old.map_or(service.ring, |old| old.ring);
+        service.changed = flows::now();
         service.generation = service.generation.wrapping_add(1);
         if let Err(error) = self.maps.set_service(key, service) {
             self.release(service.ring);
@@ -72,6 +74,8 @@ impl Datapath {
             index,
             ring: 0,
             generation: 0,
+            changed: 0,
+            previous: 0,
         })
     }
 
