@@ -120,7 +120,8 @@ class Chart {
 
 /** The states of the hour as a band of pieces, each as long as it lasted. */
 function showStates(band, data) {
-  const pieces = [];
+  const before = data.most - data.at.length;
+  const pieces = before > 0 ? [{ word: null, length: before, from: data.at[0] - before * data.step || 0 }] : [];
   for (const [at, place] of data.state.entries()) {
     const word = place == null ? null : data.states[place];
     const last = pieces.at(-1);

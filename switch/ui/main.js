@@ -19,7 +19,7 @@ const main = document.getElementById('main');
 let page = null;
 
 function show() {
-  const [name, ...parts] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  const [name, ...parts] = location.hash.replace(/^#\/?/, '').split('/').map(decoded);
   page?.end?.();
   page = (PAGES[name] ?? missing)(...parts);
   const title = h(page.plain ? 'h1.unseen' : 'h1', { tabindex: -1 }, page.plain ? 'Map' : page.title);
@@ -29,6 +29,15 @@ function show() {
     const own = link.getAttribute('href') === '#/' + name || (link.getAttribute('href') === '#/' && ['listener', 'route', 'pool', 'backend'].includes(name));
     if (own) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
+  }
+}
+
+/** What somebody has typed need not be in percent-encoding. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 

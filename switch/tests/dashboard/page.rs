@@ -54,6 +54,11 @@ fn the_map_shows_the_backends_and_follows_what_becomes_of_them() {
     wait_for_state(&page, &keys[0], "▽ draining");
     assert!(card(&page, &keys[2]).contains("● up"));
     assert_eq!(page.complaints(), [""; 0]);
+    drop(board);
+    page.wait_for(
+        "it is said that the figures are old",
+        "document.getElementById('link').textContent.includes('these figures are of')",
+    );
 }
 
 #[test]

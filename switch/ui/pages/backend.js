@@ -17,7 +17,8 @@ export function backend(pool, name) {
   if (!model.tick) return { title, again: true, element: h('p', null, 'Looking at the switch…') };
   if (!find(pool, name)) return { title, again: true, element: h('p', null, 'There is no such backend in the policy in force.') };
   const hour = charts({ pool, backend: name }, ['rate', 'p99', 'inFlight'], { states: true });
-  const happened = eventList((event) => event.about?.pool === pool && name.startsWith(event.about?.backend ?? '\n'), 50);
+  const isOwn = (other) => other === name || name.startsWith(other + ' (');
+  const happened = eventList((event) => event.about?.pool === pool && isOwn(event.about.backend), 50);
   const state = h('p.summary');
   const why = h('ul.why');
   const details = h('div');

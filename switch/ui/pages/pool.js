@@ -33,7 +33,7 @@ export function pool(name) {
 
   function update() {
     const at = model.shape.pools.findIndex((one) => one.name === name);
-    if (at < 0) return;
+    if (at < 0) return put(summary, 'It is no longer in the policy.');
     const [requests, errors, p99, underWay, waiting, panic] = model.tick.pools[at];
     const { balance, forward } = model.shape.pools[at];
     put(summary, `${balance}${forward === 'direct' ? ', direct return' : ''} · ${rate(requests)} requests/s · ${rate(errors)} errors/s · ` +

@@ -34,6 +34,8 @@ export function wires(map, shown) {
   }
 
   function update() {
+    // A card grows when there is more to tell.
+    lay();
     for (const { path, load } of lines) {
       const [requests, errors] = load();
       path.style.strokeWidth = 1 + Math.min(5, Math.log10(1 + requests));

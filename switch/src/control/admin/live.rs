@@ -28,7 +28,7 @@ pub(super) fn answer(live: &Live, journal: &Journal, phases: watch::Receiver<Pha
         return text(StatusCode::SERVICE_UNAVAILABLE, why);
     };
     let (sender, pieces) = mpsc::channel(1);
-    tokio::spawn(tell(viewer, journal.clone(), sender, phases));
+    tokio::spawn(tell(viewer, journal.clone(), sender, phases, PATIENCE));
     let mut response = Answer::new(Content::Pieces(pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(STREAM));
@@ -43,6 +43,7 @@ async fn tell(
     journal: Journal,
     sender: mpsc::Sender<Bytes>,
     mut phases: watch::Receiver<Phase>,
+    patience: Duration,
 ) {
     let mut news = journal.watch();
     let mut seen = *news.borrow_and_update();
@@ -59,7 +60,7 @@ async fn tell(
             () = sender.closed() => return,
             _ = ended(&mut phases) => return,
         };
-        if !matches!(timeout(PATIENCE, sender.send(piece)).await, Ok(Ok(()))) {
+        if !matches!(timeout(patience, sender.send(piece)).await, Ok(Ok(()))) {
             return;
         }
     }
@@ -77,4 +78,28 @@ fn happened(journal: &Journal, seen: &mut u64) -> Bytes {
         }
     }
     Bytes::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::journal::Happening;
+
+    #[tokio::test]
+    async fn a_viewer_that_takes_nothing_is_let_go() {
+        let (live, journal) = (Live::default(), Journal::default());
+        let mut viewers: Vec<_> = (0..VIEWERS).filter_map(|_| live.viewer()).collect();
+        let (sender, mut pieces) = mpsc::channel(1);
+        let (_phase, phases) = watch::channel(Phase::Serves);
+        let viewer = viewers.pop().expect("there is one");
+        let patience = Duration::from_millis(50);
+        let told = tokio::spawn(tell(viewer, journal.clone(), sender, phases, patience));
+        tokio::task::yield_now().await;
+        while !told.is_finished() {
+            journal.note(Happening::info("test", "something"));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(live.viewer().is_some(), "its place is free");
+        assert!(pieces.recv().await.is_some() && pieces.recv().await.is_none());
+    }
 }
