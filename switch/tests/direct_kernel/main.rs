@@ -10,6 +10,7 @@ use rustix::thread::CapabilitySet;
 
 mod attach;
 mod begins;
+mod decap;
 mod lab;
 mod layout;
 mod packet;
