@@ -6,6 +6,7 @@
 mod changes;
 mod checks;
 mod clients;
+mod hostile;
 mod leaving;
 mod lives;
 mod stage;
