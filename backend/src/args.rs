@@ -48,6 +48,7 @@ const AGENT_EXAMPLES: &str = "\
 Examples:
   pointsman-backend agent --switch 10.0.0.1 --switch 10.0.0.2 --pool app --port 8080 \\
       --secret-file /etc/pointsman/agents.secret --ready http://127.0.0.1:8080/healthz
+  pointsman-backend agent --config /etc/pointsman/agent.toml --direct --check
   pointsman-backend agent --config /etc/pointsman/agent.toml       the same keys in TOML, with _ for -";
 
 /// The flags of `agent`.
@@ -83,11 +84,48 @@ pub(crate) struct AgentArgs {
     /// From one such question to the next [default: 1s]
     #[arg(long, value_name = "DURATION")]
     ready_interval: Option<String>,
+    /// The server answers clients itself: for pools with forward = "direct"
+    #[arg(long)]
+    direct: bool,
+    /// With --direct: a contact address, whatever the switches say
+    #[arg(long, value_name = "IP")]
+    contact_address: Vec<IpAddr>,
+    /// With --direct: the interface that clients are reached by [default: that of the server's
+    /// address]
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// With --direct: packets come from another subnet, in a tunnel
+    #[arg(long)]
+    tunnel: bool,
+    /// With --direct: mptcp tells clients the server's own address, whatever the switches say
+    #[arg(long, value_name = "KIND")]
+    route_optimization: Option<String>,
+    /// With --direct: how long connections may go on after the farewell [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    drain: Option<String>,
+    /// Where is kept what was changed on the host [default: /run/pointsman-agent]
+    #[arg(long, value_name = "FOLDER")]
+    state_folder: Option<PathBuf>,
+    /// Say what would be done and what lacks, and do nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Take back what agents that were killed have left on this host, and end
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) take_back: bool,
 }
 
 impl AgentArgs {
     /// What they and the file say.
     pub(crate) fn settings(self) -> Result<Settings, String> {
+        self.written()?.resolve()
+    }
+
+    /// Where is kept what was changed on the host.
+    pub(crate) fn state_folder(self) -> Result<PathBuf, String> {
+        Ok(self.written()?.state_folder())
+    }
+
+    fn written(self) -> Result<Written, String> {
         let file = self.config.as_deref().map(Written::read).transpose()?;
         let flags = Written {
             switch: self.switch,
@@ -99,8 +137,15 @@ impl AgentArgs {
             secret_file: self.secret_file,
             ready: self.ready,
             ready_interval: self.ready_interval,
+            direct: self.direct.then_some(true),
+            contact_address: self.contact_address,
+            interface: self.interface,
+            tunnel: self.tunnel.then_some(true),
+            route_optimization: self.route_optimization,
+            drain: self.drain,
+            state_folder: self.state_folder,
         };
-        flags.or(file.unwrap_or_default()).resolve()
+        Ok(flags.or(file.unwrap_or_default()))
     }
 }
 

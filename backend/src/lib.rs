@@ -6,5 +6,6 @@
 
 pub mod agent;
 pub mod decap;
+pub mod netlink;
 pub mod protocol;
 pub mod server;

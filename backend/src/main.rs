@@ -26,6 +26,10 @@ fn main() -> ExitCode {
 }
 
 fn run_agent(args: AgentArgs) -> ExitCode {
+    if args.take_back {
+        return take_back(args);
+    }
+    let check = args.check;
     let settings = match args.settings() {
         Ok(settings) => settings,
         Err(why) => {
@@ -38,6 +42,9 @@ fn run_agent(args: AgentArgs) -> ExitCode {
         .build();
     let outcome = runtime.and_then(|runtime| {
         let outcome = runtime.block_on(async {
+            if check {
+                return foresee(&settings).await;
+            }
             let mut stop = Stop::new()?;
             agent::run(settings, stop.one(), |line| say(line)).await
         });
@@ -47,6 +54,43 @@ fn run_agent(args: AgentArgs) -> ExitCode {
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say(format_args!("error: {why}"));
+            FAILURE.into()
+        }
+    }
+}
+
+async fn foresee(settings: &agent::Settings) -> io::Result<()> {
+    let (does, lacking) = agent::foresee(settings).await;
+    let mut out = io::stdout().lock();
+    for line in &does {
+        writeln!(out, "would {line}")?;
+    }
+    for line in &lacking {
+        writeln!(out, "lacks: {line}")?;
+    }
+    match lacking.len() {
+        0 => Ok(()),
+        count => Err(io::Error::other(format!(
+            "the agent would not work: {count} lack"
+        ))),
+    }
+}
+
+fn take_back(args: AgentArgs) -> ExitCode {
+    let folder = match args.state_folder() {
+        Ok(folder) => folder,
+        Err(why) => {
+            say(format_args!("error: {why}"));
+            return USAGE.into();
+        }
+    };
+    match agent::take_back(&folder) {
+        Ok(gone) => {
+            gone.iter().for_each(say);
+            ExitCode::SUCCESS
+        }
         Err(why) => {
             say(format_args!("error: {why}"));
             FAILURE.into()

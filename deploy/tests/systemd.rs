@@ -81,6 +81,31 @@ fn systemd_calls_the_confinement_of_the_service_ok() {
 }
 
 #[test]
+fn systemd_finds_nothing_wrong_with_what_direct_return_needs_of_an_agent() {
+    const NAME: &str = "systemd_finds_nothing_wrong_with_what_direct_return_needs_of_an_agent";
+    let Some(version) = systemd_version() else {
+        eprintln!("skipped: {NAME}: no systemd-analyze");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    install(place.path(), version);
+    let folder = place.path().join("pointsman-agent.service.d");
+    fs::create_dir_all(&folder).unwrap();
+    // What stands there for tunnels is right as well.
+    let mut drop_in = unit("agent-direct.conf");
+    for key in ["Ambient", "Capability", "SystemCall"] {
+        drop_in = drop_in.replace(&format!("\n#{key}"), &format!("\n{key}"));
+    }
+    fs::write(folder.join("direct.conf"), &drop_in).unwrap();
+    assert_eq!(complaints(place.path()), "");
+
+    let wrong = drop_in.replace("CAP_PERFMON", "CAP_PREFMON");
+    fs::write(folder.join("direct.conf"), wrong).unwrap();
+    let said = complaints(place.path());
+    assert!(said.contains("CAP_PREFMON"), "a mistake is found: {said}");
+}
+
+#[test]
 fn the_service_may_take_longer_to_stop_than_the_switch_takes_to_drain() {
     let text = "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"a\"\n\
                 [pool.a]\nbackends = [\"127.0.0.1:1\"]\n";

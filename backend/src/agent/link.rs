@@ -42,6 +42,8 @@ pub(super) struct Link {
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) course: watch::Receiver<Course>,
     pub(super) news: mpsc::Sender<News>,
+    /// The switch's address, and the server's as it is registered there.
+    pub(super) ends: (IpAddr, IpAddr),
 }
 
 /// How a try ends.
@@ -114,9 +116,11 @@ impl Link {
             () = turned(&mut course) => return Err(End::Done),
         };
         let own = stream.local_addr()?.ip().to_canonical();
+        let at = stream.peer_addr()?.ip().to_canonical();
+        self.ends = (at, self.settings.address.unwrap_or(own));
         let mut wire = Wire::new(stream, AgentTalk::opener(key)?)?;
         self.standing.borrow_and_update();
-        wire.say(&ToSwitch::Register(self.register(own))).await?;
+        wire.say(&ToSwitch::Register(self.register())).await?;
         let answer = tokio::time::timeout(HANDSHAKE_LIMIT, wire.hear());
         let answer = answer.await.map_err(|_| Ended::Unauthentic)??;
         let ToAgent::Accepted(accepted) = answer else {
@@ -209,22 +213,32 @@ impl Link {
         socket.connect(switch).await
     }
 
-    fn register(&self, own: IpAddr) -> Register {
+    fn register(&self) -> Register {
         let settings = &self.settings;
         Register {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pool: settings.pool.clone(),
             name: settings.name.clone(),
-            address: settings.address.unwrap_or(own),
+            address: self.ends.1,
             port: settings.port,
-            mode: Mode::Proxy,
+            mode: match settings.direct {
+                Some(_) => Mode::Direct,
+                None => Mode::Proxy,
+            },
             standing: self.standing.borrow().clone(),
         }
     }
 
     async fn accepted(&self, accepted: Accepted) {
         let switch = self.switch.clone();
-        self.tell(News::Accepted { switch, accepted }).await;
+        let (at, own) = self.ends;
+        let news = News::Accepted {
+            switch,
+            accepted,
+            at,
+            own,
+        };
+        self.tell(news).await;
     }
 
     async fn tell(&self, news: News) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
@@ -25,6 +26,10 @@ pub(super) enum News {
         switch: String,
         /// What holds.
         accepted: Accepted,
+        /// The switch's address.
+        at: IpAddr,
+        /// The server's address, as it is registered there.
+        own: IpAddr,
     },
     /// It is none there, or nobody knows.
     Lost {
@@ -75,6 +80,7 @@ impl Links {
                 standing: standing.subscribe(),
                 course: course.subscribe(),
                 news: sender.clone(),
+                ends: ([0; 4].into(), [0; 4].into()),
             };
             tasks.spawn(link.run(seed.wrapping_add(place as u64)));
         }
@@ -94,7 +100,9 @@ impl Links {
     pub(super) async fn next(&mut self) -> Option<News> {
         let news = self.news.recv().await?;
         match &news {
-            News::Accepted { switch, accepted } => {
+            News::Accepted {
+                switch, accepted, ..
+            } => {
                 self.known.insert(switch.clone(), Some(accepted.clone()));
             }
             News::Lost { switch, .. } | News::Released { switch } => {
@@ -113,6 +121,11 @@ impl Links {
     /// The server takes nothing new.
     pub(super) fn say_farewell(&self) {
         self.course.send_replace(Course::Leave);
+    }
+
+    /// Whether every switch has told what holds.
+    pub(super) fn are_complete(&self) -> bool {
+        self.known.values().all(Option::is_some)
     }
 
     /// Waits until no switch sends anything new.

@@ -98,7 +98,7 @@ async fn get(url: &Uri) -> Result<Answer, String> {
 }
 
 /// As much as a message may hold.
-fn printable(text: impl AsRef<str>) -> String {
+pub(super) fn printable(text: impl AsRef<str>) -> String {
     let mut printable = String::new();
     let letters = text.as_ref().chars().filter(|letter| !letter.is_control());
     for letter in letters {

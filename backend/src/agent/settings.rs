@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::Uri;
-use pointsman_config::value::{parse_duration, parse_name};
+use pointsman_config::value::{parse_duration, parse_interface, parse_name};
 use serde::Deserialize;
 
+use super::host::Direct;
 use crate::protocol::PORT;
 use crate::protocol::message::MAX_WEIGHT;
 
@@ -37,6 +38,20 @@ pub struct Written {
     pub ready: Option<String>,
     /// From one such question to the next.
     pub ready_interval: Option<String>,
+    /// Whether the server answers clients itself.
+    pub direct: Option<bool>,
+    /// Contact addresses, whatever the switches say.
+    pub contact_address: Vec<IpAddr>,
+    /// The interface that clients are reached by.
+    pub interface: Option<String>,
+    /// Whether packets come in a tunnel.
+    pub tunnel: Option<bool>,
+    /// `mptcp`.
+    pub route_optimization: Option<String>,
+    /// How long connections may go on after the farewell.
+    pub drain: Option<String>,
+    /// Where is kept what was changed on the host.
+    pub state_folder: Option<PathBuf>,
 }
 
 /// The same, read and checked.
@@ -62,6 +77,8 @@ pub struct Settings {
     pub ready_interval: Duration,
     /// Whether the load of the processors is told where the server reports none.
     pub tells_load: bool,
+    /// What the server needs to answer clients itself, if it does.
+    pub direct: Option<Direct>,
 }
 
 impl Written {
@@ -96,6 +113,16 @@ impl Written {
             secret_file: self.secret_file.or(other.secret_file),
             ready: self.ready.or(other.ready),
             ready_interval: self.ready_interval.or(other.ready_interval),
+            direct: self.direct.or(other.direct),
+            contact_address: match self.contact_address.is_empty() {
+                true => other.contact_address,
+                false => self.contact_address,
+            },
+            interface: self.interface.or(other.interface),
+            tunnel: self.tunnel.or(other.tunnel),
+            route_optimization: self.route_optimization.or(other.route_optimization),
+            drain: self.drain.or(other.drain),
+            state_folder: self.state_folder.or(other.state_folder),
         }
     }
 
@@ -104,6 +131,7 @@ impl Written {
     /// # Errors
     /// The first thing that is wrong or lacks, with what to write.
     pub fn resolve(self) -> Result<Settings, String> {
+        let direct = self.direct()?;
         let switches = switches(&self.switch)?;
         let pool = self
             .pool
@@ -133,8 +161,60 @@ impl Written {
             secret: secret(&file)?,
             ready: self.ready.as_deref().map(url).transpose()?,
             ready_interval: ready_interval.max(Duration::from_millis(10)),
-            tells_load: false,
+            tells_load: direct.is_some(),
+            direct,
         })
+    }
+}
+
+impl Written {
+    /// Where is kept what was changed on the host.
+    pub fn state_folder(&self) -> PathBuf {
+        let written = self.state_folder.clone();
+        written.unwrap_or_else(|| PathBuf::from("/run/pointsman-agent"))
+    }
+
+    fn direct(&self) -> Result<Option<Direct>, String> {
+        let others = [
+            ("--interface", self.interface.is_some()),
+            ("--tunnel", self.tunnel == Some(true)),
+            ("--route-optimization", self.route_optimization.is_some()),
+            ("--contact-address", !self.contact_address.is_empty()),
+            ("--drain", self.drain.is_some()),
+        ];
+        if self.direct != Some(true) {
+            let other = others.iter().find(|(_, written)| *written);
+            return match other {
+                Some((name, _)) => Err(format!("{name} means something with --direct alone")),
+                None => Ok(None),
+            };
+        }
+        let mptcp = match self.route_optimization.as_deref() {
+            None => false,
+            Some("mptcp") => true,
+            Some(other) => {
+                return Err(format!(
+                    "--route-optimization: `{other}` is none; write mptcp"
+                ));
+            }
+        };
+        let usable = |ip: &&IpAddr| !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast();
+        let addresses: Vec<_> = self.contact_address.iter().filter(usable).collect();
+        if addresses.len() < self.contact_address.len() {
+            return Err(
+                "--contact-address: one of them is no address that clients could use".into(),
+            );
+        }
+        let interface = self.interface.as_deref().map(parse_interface).transpose();
+        let drain = self.drain.as_deref().unwrap_or("30s");
+        Ok(Some(Direct {
+            addresses: addresses.into_iter().map(|ip| ip.to_canonical()).collect(),
+            interface: interface.map_err(|why| format!("--interface: {why}"))?,
+            tunnel: self.tunnel == Some(true),
+            mptcp,
+            drain: parse_duration(drain).map_err(|why| format!("--drain: {why}"))?,
+            state: self.state_folder(),
+        }))
     }
 }
 

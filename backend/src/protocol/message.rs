@@ -60,7 +60,8 @@ pub enum ToSwitch {
     Register(Register),
     /// Something about it has changed.
     Update(Standing),
-    /// It takes nothing new any more. The session goes on until what it has is done.
+    /// It takes nothing new any more. The session goes on until what it has is done. As the first
+    /// message: nothing is registered.
     Farewell,
     /// Nothing has changed.
     Alive,

@@ -32,7 +32,11 @@ pub(super) async fn run(
         return;
     };
     let register = match greeted(&mut wire).await {
-        Ok(register) => register,
+        Ok(Some(register)) => register,
+        Ok(None) => {
+            let _ = wire.say(&ToAgent::Released).await;
+            return wire.close().await;
+        }
         Err((reason, text)) => return registrar.refused(reason, from, &text),
     };
     let taken = terms
@@ -58,11 +62,12 @@ pub(super) async fn run(
     session.go_on(wire).await;
 }
 
-/// The registration, which is the first message.
-async fn greeted(wire: &mut OwnWire) -> Result<Register, (&'static str, String)> {
+/// The registration, which is the first message; `None` for one who only looks whether he could.
+async fn greeted(wire: &mut OwnWire) -> Result<Option<Register>, (&'static str, String)> {
     let heard = tokio::time::timeout(HANDSHAKE_LIMIT, wire.hear());
     match heard.await {
-        Ok(Ok(ToSwitch::Register(register))) => Ok(register),
+        Ok(Ok(ToSwitch::Register(register))) => Ok(Some(register)),
+        Ok(Ok(ToSwitch::Farewell)) => Ok(None),
         Ok(Ok(_)) => {
             let what = "the first message is no registration";
             Err(("protocol", Ended::Protocol(what).to_string()))

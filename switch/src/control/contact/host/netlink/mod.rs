@@ -5,7 +5,6 @@
 mod read;
 mod route;
 mod rules;
-mod socket;
 mod watch;
 mod ways;
 
@@ -29,7 +28,7 @@ pub use rules::Rule;
 pub use watch::{Change, LinkWatch};
 pub use ways::{Device, Neighbour, News, Way, WayWatch};
 
-use socket::Socket;
+use pointsman_backend::netlink::socket::{self, Socket};
 
 /// Addresses of all interfaces together that are read at most.
 const MAX_ADDRESSES: usize = 65_536;

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
-use netlink_packet_core::NlasIterator;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::AddressHeader;
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteHeader, RouteType};
+
+pub(super) use pointsman_backend::netlink::attributes::read as attributes;
 
 use super::Link;
 use super::socket::Message;
@@ -105,18 +106,6 @@ pub(super) fn address(content: &[u8]) -> Option<(u32, IpNet)> {
     // With a peer, as on a point-to-point interface, IFA_ADDRESS is the peer's.
     let net = IpNet::new(own.or(other)?, header.prefix_len).ok()?;
     Some((header.index, net))
-}
-
-/// Kind and value of each; what is no attribute ends them.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut at = 0;
-    NlasIterator::new(bytes).map_while(move |attribute| {
-        let attribute = attribute.ok()?;
-        let length = usize::from(attribute.length());
-        let value = bytes.get(at + 4..at + length)?;
-        at += length.next_multiple_of(4);
-        Some((attribute.kind(), value))
-    })
 }
 
 pub(super) fn text(value: &[u8]) -> String {

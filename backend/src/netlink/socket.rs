@@ -1,7 +1,7 @@
-//! A socket to the kernel: requests and their replies (RFC 3549, netlink(7)).
+//! A socket to the kernel: requests and their replies (RFC 3549).
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
@@ -14,8 +14,8 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// Its number is 0, for which rustix has no other word.
-const NETLINK_ROUTE: Option<Protocol> = None;
+/// Interfaces, addresses, routes. Its number is 0, for which rustix has no other word.
+const ROUTE: Option<Protocol> = None;
 /// For a reply.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Of one reading: the kernel puts no more of a list into it, and a single interface is described in
@@ -28,7 +28,7 @@ const MAX_ERRNO: i32 = 4095;
 
 /// A message of the kernel.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     /// Such as RTM_NEWLINK.
     pub kind: u16,
     flags: u16,
@@ -39,19 +39,35 @@ pub(super) struct Message<'a> {
 
 /// A socket to the kernel. It never waits by itself.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub struct Socket {
     socket: OwnedFd,
     sequence: Cell<u32>,
 }
 
 impl Socket {
-    /// One that hears of the changes in these groups (a mask of RTMGRP_ bits).
-    pub(super) fn open(groups: u32) -> Result<Self, Errno> {
+    /// One for interfaces, addresses and routes (rtnetlink(7)), that hears of the changes in these
+    /// groups (a mask of RTMGRP_ bits).
+    ///
+    /// # Errors
+    /// There is no room for a socket, or a sandbox forbids netlink.
+    pub fn open(groups: u32) -> Result<Self, Errno> {
+        Self::of(ROUTE, groups)
+    }
+
+    /// One for generic netlink.
+    ///
+    /// # Errors
+    /// As [`Socket::open`].
+    pub fn generic() -> Result<Self, Errno> {
+        Self::of(Some(rustix::net::netlink::GENERIC), 0)
+    }
+
+    fn of(protocol: Option<Protocol>, groups: u32) -> Result<Self, Errno> {
         let socket = rustix::net::socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            NETLINK_ROUTE,
+            protocol,
         )?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
         Ok(Self {
@@ -65,17 +81,52 @@ impl Socket {
     /// # Errors
     /// What the kernel says; `TIMEDOUT`: it does not answer; `INTR`: the list has changed while it
     /// was read.
-    pub(super) fn request(
+    pub fn request(
         &self,
         message: RouteNetlinkMessage,
         flags: u16,
+        each: impl FnMut(Message<'_>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let sequence = self.next_sequence();
+        self.ask(&encoded(message, flags, sequence), sequence, each)
+    }
+
+    /// The same with a message that is written already, without its header.
+    ///
+    /// # Errors
+    /// As [`Socket::request`].
+    pub fn request_raw(
+        &self,
+        kind: u16,
+        flags: u16,
+        content: &[u8],
+        each: impl FnMut(Message<'_>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let sequence = self.next_sequence();
+        let length = u32::try_from(HEADER + content.len()).map_err(|_| Errno::MSGSIZE)?;
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend((NLM_F_REQUEST | end_of(flags) | flags).to_ne_bytes());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(content);
+        self.ask(&bytes, sequence, each)
+    }
+
+    fn next_sequence(&self) -> u32 {
+        let sequence = self.sequence.get().wrapping_add(1);
+        self.sequence.set(sequence);
+        sequence
+    }
+
+    fn ask(
+        &self,
+        bytes: &[u8],
+        sequence: u32,
         mut each: impl FnMut(Message<'_>) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         let until = Instant::now() + PATIENCE;
-        let sequence = self.sequence.get().wrapping_add(1);
-        self.sequence.set(sequence);
-        let bytes = encoded(message, flags, sequence);
-        rustix::net::send(&self.socket, &bytes, SendFlags::empty())?;
+        rustix::net::send(&self.socket, bytes, SendFlags::empty())?;
         let mut buffer = [0; BUFFER];
         let mut was_changed = false;
         loop {
@@ -122,7 +173,7 @@ impl Socket {
     /// # Errors
     /// `AGAIN`: nothing has; `NOBUFS`: the kernel had more to tell than the socket holds;
     /// `MSGSIZE`: a message does not fit.
-    pub(super) fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
         let size = buffer.len();
         let (_, length, sender) =
             rustix::net::recvfrom(&self.socket, &mut *buffer, RecvFlags::TRUNC)?;
@@ -136,8 +187,15 @@ impl Socket {
     }
 
     /// A buffer that every message fits into.
-    pub(super) fn buffer() -> [u8; BUFFER] {
+    pub fn buffer() -> [u8; BUFFER] {
         [0; BUFFER]
+    }
+}
+
+/// For event loops.
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 
@@ -149,13 +207,7 @@ impl AsFd for Socket {
 
 fn encoded(message: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
-    // A list ends with a message that says so, everything else with the acknowledgement.
-    let end = if flags & NLM_F_DUMP == NLM_F_DUMP {
-        0
-    } else {
-        NLM_F_ACK
-    };
-    header.flags = NLM_F_REQUEST | end | flags;
+    header.flags = NLM_F_REQUEST | end_of(flags) | flags;
     header.sequence_number = sequence;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
     message.finalize();
@@ -164,8 +216,16 @@ fn encoded(message: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
     bytes
 }
 
+/// A list ends with a message that says so, everything else with the acknowledgement.
+fn end_of(flags: u16) -> u16 {
+    match flags & NLM_F_DUMP == NLM_F_DUMP {
+        true => 0,
+        false => NLM_F_ACK,
+    }
+}
+
 /// The messages in what was received; what is no message ends them.
-pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let buffer = NetlinkBuffer::new_checked(bytes).ok()?;
         let length = usize::try_from(buffer.length()).ok()?;
