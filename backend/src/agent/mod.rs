@@ -15,6 +15,7 @@ mod ready;
 pub mod settings;
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -43,26 +44,41 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     say: impl Fn(&str),
 ) -> io::Result<()> {
+    let mut stop = pin!(stop);
     let agent = format!("{}/{}", settings.pool, settings.name);
     let direct = settings.direct.as_ref();
     let host = direct
         .map(|direct| Host::open(direct, &agent))
         .transpose()?;
-    let (server, _) = watch::channel(first(&settings));
-    let (told, _) = watch::channel(first(&settings));
+    let first = Standing {
+        weight: settings.weight,
+        ready: false,
+        why: "it has not been asked yet".to_owned(),
+        load: String::new(),
+        holds: vec![],
+    };
+    let (server, _) = watch::channel(first.clone());
+    let mut watching = pin!(ready::watch(&settings, &server));
+    let mut asked = server.subscribe();
+    // Whoever comes back says at once how it stands: a restart of the agent changes nothing.
+    tokio::select! {
+        () = &mut watching => {}
+        _ = asked.changed() => {}
+        () = &mut stop => return Ok(()),
+    }
+    let mut own = Place {
+        host,
+        fitness: Fitness::default(),
+        told: watch::Sender::new(first),
+    };
+    own.look(&server.borrow());
     let mut life = Life {
-        links: Links::start(&settings, &told),
-        own: Place {
-            host,
-            fitness: Fitness::default(),
-            told,
-        },
+        links: Links::start(&settings, &own.told),
+        own,
         say,
         started: false,
     };
-    life.own.begin(&server.borrow());
-    life.live(ready::watch(&settings, &server), server.subscribe(), stop)
-        .await;
+    life.live(watching, server.subscribe(), stop).await;
     life.end().await
 }
 
@@ -85,12 +101,11 @@ struct Place {
 impl<S: Fn(&str)> Life<S> {
     async fn live(
         &mut self,
-        watching: impl Future<Output = ()>,
+        mut watching: Pin<&mut impl Future<Output = ()>>,
         mut server: watch::Receiver<Standing>,
-        stop: impl Future<Output = ()>,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
     ) {
-        let late = tokio::time::sleep(START_LIMIT);
-        tokio::pin!(stop, late, watching);
+        let mut late = pin!(tokio::time::sleep(START_LIMIT));
         let mut waits = true;
         loop {
             tokio::select! {
@@ -167,13 +182,6 @@ impl<S: Fn(&str)> Life<S> {
 }
 
 impl Place {
-    fn begin(&mut self, server: &Standing) {
-        if self.host.is_some() {
-            self.fitness.why = "no switch has said yet what it serves".to_owned();
-        }
-        self.tell(server);
-    }
-
     fn tidy_up(&mut self) {
         if let Some(host) = &mut self.host {
             host.tidy_up();
@@ -183,6 +191,9 @@ impl Place {
     fn look(&mut self, server: &Standing) {
         if let Some(host) = &mut self.host {
             self.fitness = host.apply();
+            if !host.knows() {
+                self.fitness.why = "no switch has said yet what it serves".to_owned();
+            }
         }
         self.tell(server);
     }
@@ -207,19 +218,5 @@ async fn changed(host: Option<&Host>) {
     match host {
         Some(host) => host.changed().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Before the server was asked for the first time.
-fn first(settings: &Settings) -> Standing {
-    Standing {
-        weight: settings.weight,
-        ready: settings.ready.is_none(),
-        why: match settings.ready {
-            Some(_) => "it has not been asked yet".to_owned(),
-            None => String::new(),
-        },
-        load: String::new(),
-        holds: vec![],
     }
 }

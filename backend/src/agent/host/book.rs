@@ -205,6 +205,16 @@ impl Book {
         now.saturating_duration_since(since) < PATIENCE
     }
 
+    /// What this process's predecessor has left, or this process itself has made.
+    pub(super) fn of(&self, holder: &Holder) -> io::Result<Vec<Change>> {
+        let entries = self.lock()?.entries.into_iter();
+        let own = entries.filter(|entry| {
+            let mut holders = entry.holders.iter();
+            holders.any(|one| one.agent == holder.agent)
+        });
+        Ok(own.map(|entry| entry.change).collect())
+    }
+
     /// What is written down.
     pub(super) fn changes(&self) -> io::Result<Vec<Change>> {
         let entries = self.lock()?.entries.into_iter();

@@ -51,6 +51,14 @@ pub(super) enum Change {
 }
 
 impl Change {
+    /// The address that is put on the loopback interface, if it is that.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address { ip } => Some(*ip),
+            _ => None,
+        }
+    }
+
     /// Whether both change the same thing.
     pub(super) fn is_of(&self, other: &Self) -> bool {
         match (self, other) {

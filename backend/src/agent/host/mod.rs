@@ -33,7 +33,9 @@ use crate::protocol::message::Accepted;
 
 /// How often is looked without a sign that something has changed: settings give none.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long connections are counted.
+/// What switches have sent before they heard the farewell, and handshakes that had begun by then.
+const LINGER: Duration = Duration::from_secs(2);
+/// From one count of connections to the next.
 const COUNT: Duration = Duration::from_millis(200);
 
 /// What direct return is to be like.
@@ -69,7 +71,10 @@ pub(super) struct Host {
     switches: BTreeSet<IpAddr>,
     /// The addresses that the server is registered by.
     own: BTreeSet<IpAddr>,
-    /// What dead agents have left was taken back.
+    /// What the agent had before it was killed. It stays until switches have told what they want:
+    /// connections go on there.
+    former: BTreeSet<IpAddr>,
+    /// They have, or do not answer.
     tidy: bool,
 }
 
@@ -98,10 +103,13 @@ impl Host {
         if let Some(lacks) = lacks(direct) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, lacks));
         }
+        let (book, holder) = (Book::open(&direct.state)?, Holder::own(agent)?);
+        let former = book.of(&holder)?.into_iter();
         Ok(Self {
             network: Network::open()?,
-            book: Book::open(&direct.state)?,
-            holder: Holder::own(agent)?,
+            former: former.filter_map(|change| change.address()).collect(),
+            book,
+            holder,
             watch: watched(Network::watch()?)?,
             decap: None,
             wanted: Wanted::default(),
@@ -148,6 +156,7 @@ impl Host {
     /// or does not answer.
     pub(super) fn tidy_up(&mut self) {
         self.tidy = true;
+        self.former.clear();
     }
 
     /// Waits until something may have changed.
@@ -163,10 +172,16 @@ impl Host {
         let _ = tokio::time::timeout(LOOK, told).await;
     }
 
+    /// Whether it is known what the host is to have.
+    pub(super) fn knows(&self) -> bool {
+        self.tidy || !self.wanted.addresses.is_empty()
+    }
+
     /// Waits until no connection to the contact addresses is left, or the time is up.
     pub(super) async fn drained(&self) {
         let addresses = &self.wanted.addresses;
         let drained = async {
+            tokio::time::sleep(LINGER).await;
             while drain::connections(addresses) > 0 {
                 tokio::time::sleep(COUNT).await;
             }
@@ -188,7 +203,8 @@ impl Host {
     fn wanted_now(&self) -> Wanted {
         let services = self.known.values().flat_map(|known| &known.services);
         let told = services.map(|service| service.address.to_canonical());
-        let addresses = told.chain(self.direct.addresses.iter().copied());
+        let own = self.direct.addresses.iter().chain(&self.former);
+        let addresses = told.chain(own.copied());
         Wanted {
             addresses: addresses.collect(),
             mptcp: self.direct.mptcp || self.known.values().any(|known| known.mptcp),

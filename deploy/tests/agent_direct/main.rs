@@ -1,0 +1,142 @@
+//! Agents make their hosts fit for direct return: real programs in a lab of namespaces.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod scene;
+
+use std::time::Duration;
+
+use pointsman_deploy::lab::INTERFACE;
+use scene::{Facts, SHARED, SHARED6, Scene};
+
+#[test]
+fn a_host_is_made_fit_and_everything_is_taken_back_at_the_end_also_of_a_killed_agent() {
+    let name = "a_host_is_made_fit_and_everything_is_taken_back_at_the_end_also_of_a_killed_agent";
+    let Some(mut scene) = Scene::new(name, "route_optimization = \"mptcp\"") else {
+        return;
+    };
+    let before = scene.facts("s1");
+    assert!(!before.holds(SHARED) && !before.holds(SHARED6));
+
+    scene.start_agent("s1", &[]);
+    scene.wait_for(&[("s1", "ready")]);
+    let during = scene.facts("s1");
+    assert!(during.holds(SHARED) && during.holds(SHARED6), "{during:?}");
+    assert_eq!(during.arp, ["1", "2"]);
+    if during.has_mptcp() {
+        assert_eq!(during.join, "0");
+        assert!(during.endpoint("10.77.0.31", "signal"), "{during:?}");
+        assert!(during.endpoint(SHARED, "backup"), "{during:?}");
+    }
+
+    // Traffic goes on without the agent; the next one goes on with what is there.
+    scene.kill_agent("s1");
+    assert_eq!(scene.facts("s1"), during);
+    scene.start_agent("s1", &[]);
+    scene.wait_for(&[("s1", "ready")]);
+    assert_eq!(scene.facts("s1"), during);
+    scene.stop_agent("s1");
+    assert_eq!(scene.facts("s1"), before);
+
+    // One that does not come back: by hand.
+    scene.start_agent("s1", &[]);
+    scene.wait_for(&[("s1", "ready")]);
+    scene.kill_agent("s1");
+    scene.take_back("s1");
+    assert_eq!(scene.facts("s1"), before);
+}
+
+#[test]
+fn servers_with_agents_answer_clients_themselves_and_none_fails_as_they_come_and_go() {
+    let name = "servers_with_agents_answer_clients_themselves_and_none_fails_as_they_come_and_go";
+    let Some(mut scene) = Scene::new(name, "") else {
+        return;
+    };
+    scene.start_agent("s1", &[]);
+    scene.wait_until_answers(&["s1"]);
+    scene.start_agent("s2", &[]);
+    scene.wait_until_answers(&["s1", "s2"]);
+
+    let sent = scene.sent_by_switch();
+    assert_eq!(scene.download("/size/4194304"), 4 << 20);
+    let passed = scene.sent_by_switch() - sent;
+    assert!(passed < 400_000, "{passed} bytes went through the switch");
+
+    let prober = scene.probe();
+    scene.kill_agent("s2");
+    scene.start_agent("s2", &[]);
+    scene.wait_for(&[("s1", "ready"), ("s2", "ready")]);
+    std::thread::sleep(Duration::from_secs(1));
+    scene.stop_agent("s2");
+    scene.wait_for(&[("s1", "ready")]);
+    let failed = prober.stop().failed();
+    assert_eq!(failed, 0, "new connections failed");
+    scene.wait_until_answers(&["s1"]);
+}
+
+#[test]
+fn a_server_that_would_answer_for_the_address_is_taken_out_and_says_why() {
+    let name = "a_server_that_would_answer_for_the_address_is_taken_out_and_says_why";
+    let Some(mut scene) = Scene::new(name, "") else {
+        return;
+    };
+    scene.start_agent("s1", &[]);
+    scene.wait_for(&[("s1", "ready")]);
+    let host = scene.host("s1");
+    host.ip(&format!("addr add {SHARED}/32 dev {INTERFACE}"));
+    scene.wait_for(&[("s1", "not-ready")]);
+    let why = scene.why("s1");
+    assert!(
+        why.contains(&format!("{SHARED} stands on {INTERFACE}")),
+        "{why}"
+    );
+    host.ip(&format!("addr del {SHARED}/32 dev {INTERFACE}"));
+    scene.wait_for(&[("s1", "ready")]);
+
+    // What the agent can mend it mends.
+    host.sysctl("net/ipv4/conf/all/arp_ignore", "0");
+    host.ip(&format!("addr del {SHARED}/32 dev lo"));
+    scene.wait_until("it is mended", |scene| {
+        let facts: Facts = scene.facts("s1");
+        facts.holds(SHARED) && facts.arp[0] == "1"
+    });
+    // An interface of its own mind it cannot.
+    host.sysctl(&format!("net/ipv4/conf/{INTERFACE}/arp_ignore"), "4");
+    scene.wait_for(&[("s1", "not-ready")]);
+    assert!(scene.why("s1").contains("arp_ignore is 4"));
+}
+
+#[test]
+fn without_the_capability_the_agent_says_which_and_how_to_grant_it() {
+    let name = "without_the_capability_the_agent_says_which_and_how_to_grant_it";
+    let Some(scene) = Scene::new(name, "") else {
+        return;
+    };
+    for check in [true, false] {
+        let (ended, told) = scene.agent_without_rights("s1", check);
+        assert_eq!(ended, Some(5), "{told}");
+        assert!(
+            told.contains("needs CAP_NET_ADMIN, which this process lacks"),
+            "{told}"
+        );
+        assert!(told.contains("AmbientCapabilities=CAP_NET_ADMIN"), "{told}");
+    }
+    assert!(!scene.facts("s1").holds(SHARED));
+}
+
+#[test]
+fn a_server_of_another_subnet_is_reached_through_a_tunnel_and_takes_long_uploads() {
+    let name = "a_server_of_another_subnet_is_reached_through_a_tunnel_and_takes_long_uploads";
+    let Some(mut scene) = Scene::new(name, "") else {
+        return;
+    };
+    scene.move_behind_router("s1");
+    let before = scene.facts("s1");
+    scene.start_agent("s1", &["--tunnel"]);
+    scene.wait_for(&[("s1", "ready")]);
+    assert!(scene.facts("s1").routes.contains("advmss 1440"));
+    scene.wait_until_answers(&["s1"]);
+    assert_eq!(scene.upload(3 << 20), 200);
+    scene.stop_agent("s1");
+    assert_eq!(scene.facts("s1"), before);
+}
