@@ -99,10 +99,10 @@ fn systemd_finds_nothing_wrong_with_what_direct_return_needs_of_an_agent() {
     fs::write(folder.join("direct.conf"), &drop_in).unwrap();
     assert_eq!(complaints(place.path()), "");
 
-    let wrong = drop_in.replace("CAP_PERFMON", "CAP_PREFMON");
+    let wrong = drop_in.replace("AF_NETLINK", "AF_NETLIKN");
     fs::write(folder.join("direct.conf"), wrong).unwrap();
     let said = complaints(place.path());
-    assert!(said.contains("CAP_PREFMON"), "a mistake is found: {said}");
+    assert!(said.contains("AF_NETLIKN"), "a mistake is found: {said}");
 }
 
 #[test]
