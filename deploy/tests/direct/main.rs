@@ -11,3 +11,4 @@ mod leaving;
 mod lives;
 mod stage;
 mod takeover;
+mod told;

@@ -129,10 +129,10 @@ impl Daemon {
         } = options;
         let common = InCommon::new();
         let mut loaded = source.load::<Slot>(&common).map_err(StartError::Policy)?;
-        let settings = loaded.policy.process.direct.clone();
-        let direct = Direct::new(settings, inheritance.is_succession);
-        let fallbacks = direct.settle(&mut loaded).map_err(StartError::Policy)?;
         let hub = Hub::new(MAX_SERIES);
+        let settings = loaded.policy.process.direct.clone();
+        let direct = Direct::new(settings, hub.clone(), inheritance.is_succession);
+        let fallbacks = direct.settle(&mut loaded).map_err(StartError::Policy)?;
         let access_log = open_log(&loaded.policy, &hub)?;
         let mut state = State::new(loaded, hub.clone());
         state.inherit(std::mem::take(&mut inheritance.known));

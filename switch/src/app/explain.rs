@@ -42,7 +42,7 @@ pub(super) fn run(args: &args::Explain) -> Exit {
 fn pairs(args: &args::Explain) -> Vec<(&'static str, String)> {
     let mut pairs = vec![("method", args.method.clone()), ("url", args.url.clone())];
     pairs.extend(args.header.iter().map(|field| ("header", field.clone())));
-    pairs.extend(args.client.map(|client| ("client", client.to_string())));
+    pairs.extend(args.client.clone().map(|client| ("client", client)));
     pairs.extend(args.listener.clone().map(|name| ("listener", name)));
     pairs
 }
@@ -71,7 +71,7 @@ fn offline(policy: Policy, args: &args::Explain) -> Result<Explained, Exit> {
         policy: Arc::new(policy),
         tls: Default::default(),
     };
-    let look = Look::at(&State::new(loaded, Hub::new(1)), addresses);
+    let look = Look::at(&State::new(loaded, Hub::new(1)), addresses, None);
     let pairs = pairs(args).into_iter();
     let question = Question::read(pairs.map(|(a, b)| (a.to_owned(), b)).collect());
     question

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{Exit, client, contact, output};
 use crate::args;
 use crate::control::agents::status::AgentStatus;
+use crate::control::direct::board::DirectStatus;
 use crate::control::status::{BackendStatus, OverlayStatus, RouteStatus, SourceStatus, Status};
 
 pub(super) fn run(args: args::Status) -> Exit {
@@ -80,7 +81,50 @@ fn render(status: &Status, color: bool) -> String {
         let _ = agent_line(&mut text, agent);
     }
     pools(&mut text, status, color);
+    if let Some(status) = &status.direct {
+        let _ = direct(&mut text, status);
+    }
     text
+}
+
+fn direct(text: &mut String, status: &DirectStatus) -> std::fmt::Result {
+    writeln!(text, "\ndirect return")?;
+    for one in &status.interfaces {
+        writeln!(text, "  interface {}  {}", one.interface, one.datapath)?;
+        for why in &one.passed_over {
+            writeln!(text, "    not {why}")?;
+        }
+    }
+    for one in &status.services {
+        writeln!(
+            text,
+            "  service {}  -> {}  {} backends, {} flows, {} packets",
+            one.service, one.pool, one.backends, one.flows, one.packets
+        )?;
+    }
+    for one in &status.backends {
+        let way = match one.way.as_str() {
+            "" => "no way known".to_owned(),
+            way => format!("{way} {}", one.mac),
+        };
+        let name = format!("{}/{}", one.pool, one.backend);
+        write!(
+            text,
+            "  backend {name}  {}  {way}  {} packets",
+            one.state, one.packets
+        )?;
+        if let Some(left) = one.left {
+            write!(text, "  {left} flows left")?;
+        }
+        match &one.trouble {
+            Some(why) => writeln!(text, "  {why}")?,
+            None => writeln!(text)?,
+        }
+    }
+    for why in &status.troubles {
+        writeln!(text, "  TROUBLE: {why}")?;
+    }
+    Ok(())
 }
 
 /// The pools and their backends, and what was laid over them by hand.

@@ -65,6 +65,7 @@ pub struct Plan {
     Examples:\n  \
     pointsman explain GET https://shop.example.com/v1/x -H \"Cookie: beta=on\"\n  \
     pointsman explain POST http://shop.example.com/ --client 10.0.0.7 --json\n  \
+    pointsman explain GET http://192.0.2.10/ --client 198.51.100.7:40000    direct return\n  \
     pointsman explain GET http://localhost:8080/ --policy new.toml      without a switch"
 )]
 pub struct Explain {
@@ -75,9 +76,9 @@ pub struct Explain {
     /// A header field, such as "X-User: 7"; give it once for each
     #[arg(short = 'H', long, value_name = "FIELD")]
     pub header: Vec<String>,
-    /// Whom it is from [default: this machine]
-    #[arg(long, value_name = "IP")]
-    pub client: Option<std::net::IpAddr>,
+    /// Whom it is from [default: this machine]; what a direct pool does depends on the port, too
+    #[arg(long, value_name = "IP[:PORT]", value_parser = client)]
+    pub client: Option<String>,
     /// The listener that it comes over [default: the one that the URL leads to]
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
@@ -90,6 +91,15 @@ pub struct Explain {
     /// Which switch
     #[command(flatten)]
     pub target: Target,
+}
+
+fn client(text: &str) -> Result<String, String> {
+    let fits =
+        text.parse::<std::net::IpAddr>().is_ok() || text.parse::<std::net::SocketAddr>().is_ok();
+    match fits {
+        true => Ok(text.to_owned()),
+        false => Err("write an address such as 10.0.0.7 or 10.0.0.7:40000".to_owned()),
+    }
 }
 
 /// `pointsman fmt`

@@ -123,7 +123,7 @@ pub struct ShareStatus {
 pub struct PoolStatus {
     /// The name in the policy.
     pub name: String,
-    /// How a backend is chosen.
+    /// How a backend is chosen; `direct` where the kernel passes packets on.
     pub balance: String,
     /// `spread` or `fail` while too few backends are healthy: what becomes of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +246,12 @@ pub fn of<L: Listeners>(
         since: rfc3339(state.in_force_since()),
         generation: snapshot.generation,
     };
+    let direct = direct.board().read();
+    let mut pools = pool_statuses(state, &snapshot);
+    let mut overlay = overlay_statuses(state, &snapshot);
+    if let Some(direct) = &direct {
+        tell_of_direct(direct, &mut pools, &mut overlay);
+    }
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -257,14 +263,42 @@ pub fn of<L: Listeners>(
             .iter()
             .map(|listener| listener.connections)
             .sum(),
-        listeners: listener_statuses(&snapshot, &listeners.addresses(), &totals),
+        listeners: listener_statuses(&snapshot, &addresses(state, listeners), &totals),
         routes: route_statuses(&snapshot, &totals),
-        pools: pool_statuses(state, &snapshot),
+        pools,
         sources: source_statuses(state),
         agents: registrar.status(),
-        overlay: overlay_statuses(state, &snapshot),
-        direct: direct.board().read(),
+        overlay,
+        direct,
         contact: board.map(|board| ContactsStatus::clone(&board.read())),
+    }
+}
+
+/// Where it listens in fact, and what the kernel serves.
+fn addresses<L: Listeners>(state: &State, listeners: &L) -> Vec<(String, BindAddr)> {
+    let services = state.policy().services();
+    let served = services
+        .into_iter()
+        .map(|service| (service.listener, BindAddr::Socket(service.address)));
+    listeners.addresses().into_iter().chain(served).collect()
+}
+
+/// The kernel serves these: no request or connection is counted here.
+fn tell_of_direct(direct: &DirectStatus, pools: &mut [PoolStatus], overlay: &mut [OverlayStatus]) {
+    for pool in pools.iter_mut().filter(|pool| direct.serves(&pool.name)) {
+        for backend in &mut pool.backends {
+            backend.in_flight = direct.left(&pool.name, &backend.name);
+            let known = direct.backend(&pool.name, &backend.name);
+            backend.requests = known.map_or(0, |known| known.flows);
+        }
+    }
+    for entry in overlay.iter_mut().filter(|one| direct.serves(&one.pool)) {
+        let known = direct.backend(&entry.pool, &entry.backend);
+        let begins = known.is_some_and(|known| known.state == "active") && entry.order == "drain";
+        entry.in_flight = match begins {
+            true => 1,
+            false => direct.left(&entry.pool, &entry.backend),
+        };
     }
 }
 
@@ -336,7 +370,10 @@ pub(super) fn pool_statuses(state: &State, snapshot: &Snapshot) -> Vec<PoolStatu
     let pools = state.policy().pools.iter().zip(&snapshot.pools);
     let status = pools.map(|(policy, pool)| PoolStatus {
         name: pool.name.clone(),
-        balance: policy.balance.word().to_owned(),
+        balance: match policy.forward.direct() {
+            Some(_) => "direct".to_owned(),
+            None => policy.balance.word().to_owned(),
+        },
         panic: pool.panic.then(|| panic_word(policy.panic).to_owned()),
         backends: pool
             .members

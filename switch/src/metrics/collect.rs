@@ -10,6 +10,7 @@ use prometheus::proto;
 use super::agents;
 use super::block::{EDGES, Histogram};
 use super::contact;
+use super::direct;
 use super::discovery;
 use super::hub::{Checks, Control, State, Watched};
 use super::label::{CODE_CLASSES, TLS_VERSIONS};
@@ -72,6 +73,9 @@ impl Collector for Scrape {
         listeners(&mut page, &sums);
         if let Some(figures) = &*self.state.contact.load() {
             contact::collect(&mut page, figures);
+        }
+        if let Some(figures) = &*self.state.direct.load() {
+            direct::collect(&mut page, figures);
         }
         {
             let control = self.state.control();

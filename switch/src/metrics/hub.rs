@@ -12,6 +12,7 @@ use super::agents::AgentFigures;
 use super::block::{Counter, Histogram};
 use super::collect::Scrape;
 use super::contact::ContactFigures;
+use super::direct::DirectFigures;
 use super::discovery::SourceFigures;
 use super::names::Names;
 use super::sample::Sample;
@@ -167,6 +168,11 @@ impl Hub {
         self.state.contact.store(figures.map(Arc::new));
     }
 
+    /// How direct return stands, in place of what was told before; `None`: there is none.
+    pub fn set_direct(&self, figures: Option<DirectFigures>) {
+        self.state.direct.store(figures.map(Arc::new));
+    }
+
     /// A source of backends told a list of so many, or failed; whether the list is another one.
     pub fn discovered(&self, source: &str, backends: Option<usize>, changed: bool) {
         let mut control = self.state.control();
@@ -231,6 +237,7 @@ pub(super) struct State {
     pub(super) dropped: [AtomicU64; Family::ALL.len()],
     /// Not behind the lock of `control`: nobody who holds a lock may keep the contact thread waiting.
     pub(super) contact: ArcSwapOption<ContactFigures>,
+    pub(super) direct: ArcSwapOption<DirectFigures>,
     shards: Mutex<Vec<Shelves>>,
     control: Mutex<Control>,
 }
@@ -245,6 +252,7 @@ impl State {
             admission: Arc::new(Admission::new(max_series)),
             dropped: std::array::from_fn(|_| AtomicU64::new(0)),
             contact: ArcSwapOption::empty(),
+            direct: ArcSwapOption::empty(),
             shards: Mutex::default(),
             control: Mutex::default(),
         }

@@ -9,6 +9,7 @@ mod agents;
 mod block;
 mod collect;
 mod contact;
+mod direct;
 mod discovery;
 mod hub;
 mod label;
@@ -27,6 +28,7 @@ pub use agents::AGENT_STATES;
 pub use contact::{
     AddressFigures, ContactFigures, LoopDelay, PeerFigures, ROLES, Tally, address_label,
 };
+pub use direct::{DirectBackend, DirectFigures, DirectService, Passed};
 pub use hub::{Hub, Watched};
 pub use label::{Delta, Method, Protocol, RequestDone};
 pub use sample::{BackendSample, Counted, ListenerSample, Sample};

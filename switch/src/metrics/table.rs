@@ -144,6 +144,28 @@ metrics! {
         "TLS handshakes with clients by result (success, failure) and version.";
     TcpBytes "pointsman_tcp_bytes_total" Counter ["listener" "direction"]
         "Bytes that a TCP listener passed on, from clients (in) and to them (out).";
+    DirectInterface "pointsman_direct_interface_info" Gauge ["interface" "datapath"]
+        "Always 1: the interfaces at which packets of direct pools are taken up, and by which datapath.";
+    DirectPackets "pointsman_direct_packets_total" Counter ["listener" "service"]
+        "Packets that the kernel passed on, by the service that they were for; over restarts of the process.";
+    DirectBytes "pointsman_direct_bytes_total" Counter ["listener" "service"]
+        "Bytes of packets that the kernel passed on: what clients sent, as answers do not come by.";
+    DirectFlows "pointsman_direct_flows_total" Counter ["listener" "service"]
+        "Connections, and what counts as such of UDP, that began at a service.";
+    DirectDropped "pointsman_direct_dropped_total" Counter ["listener" "service" "reason"]
+        "Packets to a service that were dropped, by reason.";
+    DirectBackendPackets "pointsman_direct_backend_packets_total" Counter ["pool" "backend"]
+        "Packets that the kernel passed on to a backend.";
+    DirectBackendBytes "pointsman_direct_backend_bytes_total" Counter ["pool" "backend"]
+        "Bytes of packets that the kernel passed on to a backend.";
+    DirectBackendFlows "pointsman_direct_backend_flows_total" Counter ["pool" "backend"]
+        "Connections, and what counts as such of UDP, that began at a backend.";
+    DirectBackendState "pointsman_direct_backend_state" Gauge ["pool" "backend" "state"]
+        "1 for what a backend gets of packets now (active, draining, dead; unknown: no way there is known yet), 0 for the others.";
+    DirectPassed "pointsman_direct_passed_total" Counter ["reason"]
+        "Packets at the interfaces of direct pools that were left to the host, by reason.";
+    DirectUnlearnt "pointsman_direct_unlearnt_total" Counter []
+        "Connections that were not remembered, as too many began at once: they go by the ring.";
     ContactInfo "pointsman_contact_info" Gauge ["address" "announce" "group" "interface"]
         "Always 1: how a contact address is announced (vrrp, bgp), its group and its interface.";
     ContactRole "pointsman_contact_role" Gauge ["address" "role"]

@@ -538,6 +538,7 @@ impl Site {
         self.hub.reload(true);
         self.hub.config_info("digest");
         self.hub.set_contact(Some(contact_figures()));
+        self.hub.set_direct(Some(direct_figures()));
         for what in [Watched::EventsDropped, Watched::AccessLogDropped] {
             self.hub.watch(what, Arc::new(AtomicU64::new(1)));
         }
@@ -545,6 +546,26 @@ impl Site {
 }
 
 /// A switch that holds an address, with a peer.
+fn direct_figures() -> DirectFigures {
+    DirectFigures {
+        interfaces: vec![("eth0".to_owned(), "tcx")],
+        services: vec![DirectService {
+            listener: "web".to_owned(),
+            service: "tcp 192.0.2.10:80".to_owned(),
+            dropped: vec![("no-backend", 1)],
+            ..DirectService::default()
+        }],
+        backends: vec![DirectBackend {
+            pool: "app".to_owned(),
+            backend: "a".to_owned(),
+            state: "active".to_owned(),
+            ..DirectBackend::default()
+        }],
+        passed: vec![("no-service", 1)],
+        unlearnt: 1,
+    }
+}
+
 fn contact_figures() -> ContactFigures {
     let mut figures = ContactFigures {
         addresses: vec![AddressFigures {

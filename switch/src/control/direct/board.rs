@@ -84,6 +84,30 @@ pub struct DirectBackendStatus {
     pub flows: u64,
 }
 
+impl DirectStatus {
+    /// Whether a pool is served so.
+    pub fn serves(&self, pool: &str) -> bool {
+        self.services.iter().any(|one| one.pool == pool)
+    }
+
+    /// What is known of a backend.
+    pub fn backend(&self, pool: &str, backend: &str) -> Option<&DirectBackendStatus> {
+        let mut all = self.backends.iter();
+        all.find(|one| one.pool == pool && one.backend == backend)
+    }
+
+    /// Flows that a backend still has, if it is known to be draining; while that is not counted yet, it
+    /// has one.
+    pub fn left(&self, pool: &str, backend: &str) -> u32 {
+        match self.backend(pool, backend) {
+            Some(one) if one.state == "draining" => one
+                .left
+                .map_or(1, |left| u32::try_from(left).unwrap_or(u32::MAX)),
+            _ => 0,
+        }
+    }
+}
+
 /// Where it is written.
 #[derive(Debug, Default)]
 pub struct Board(Mutex<Option<DirectStatus>>);

@@ -37,11 +37,13 @@ use self::vias::Vias;
 use super::contact::host::{Host, WayWatch};
 use super::journal::{Happening, Journal};
 use super::source::{Loaded, Refused};
+use crate::metrics::Hub;
 
 /// Direct return, seen from the rest of the control plane.
 #[derive(Debug)]
 pub struct Direct {
     settings: DirectProcess,
+    hub: Arc<Hub>,
     succeeds: bool,
     board: Arc<Board>,
     vias: Arc<Vias>,
@@ -60,9 +62,10 @@ struct Running {
 
 impl Direct {
     /// Nothing begins yet. With `succeeds` another process serves until this one does.
-    pub fn new(settings: DirectProcess, succeeds: bool) -> Arc<Self> {
+    pub fn new(settings: DirectProcess, hub: Arc<Hub>, succeeds: bool) -> Arc<Self> {
         Arc::new(Self {
             settings,
+            hub,
             succeeds,
             board: Arc::default(),
             vias: Arc::default(),
@@ -79,7 +82,7 @@ impl Direct {
             pins: "/none".into(),
             connections: 1024,
         };
-        Self::new(settings, false)
+        Self::new(settings, Hub::new(1), false)
     }
 
     /// Where it is told from now on what happens.
@@ -142,6 +145,7 @@ impl Direct {
             running.end(false);
             *lock(&self.swept) = false;
             self.board.write(None);
+            self.hub.set_direct(None);
         }
         let mut swept = lock(&self.swept);
         if !*swept {
@@ -212,7 +216,7 @@ impl Direct {
             vias: self.vias.clone(),
             trouble: None,
         };
-        let shown = (self.board.clone(), checks);
+        let shown = (self.board.clone(), self.hub.clone(), checks);
         let (turner, desk) = Turner::new(keeper, watch, shown).map_err(text)?;
         if let Some(journal) = &*lock(&self.journal) {
             desk.send(Command::Tell(journal.clone()));

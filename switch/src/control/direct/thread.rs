@@ -19,6 +19,7 @@ use super::plan::{Identity, Plan};
 use super::vias::Vias;
 use crate::control::contact::host::{Host, WayWatch};
 use crate::control::journal::Journal;
+use crate::metrics::Hub;
 
 /// For the thread to answer: a load of programs takes a tenth of a second at most.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,6 +74,7 @@ pub(super) struct Turner<P, N> {
     wake: Arc<OwnedFd>,
     board: Arc<Board>,
     checks: Checks,
+    hub: Arc<Hub>,
     journal: Option<Journal>,
     told: Instant,
 }
@@ -91,7 +93,7 @@ impl<P: Path, N: Network> Turner<P, N> {
     pub(super) fn new(
         keeper: Keeper<P, N>,
         watch: WayWatch,
-        (board, checks): (Arc<Board>, Checks),
+        (board, hub, checks): (Arc<Board>, Arc<Hub>, Checks),
     ) -> io::Result<(Self, Desk)> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (sender, commands) = channel();
@@ -106,6 +108,7 @@ impl<P: Path, N: Network> Turner<P, N> {
             wake,
             board,
             checks,
+            hub,
             journal: None,
             told: Instant::now(),
         };
@@ -179,7 +182,9 @@ impl<P: Path, N: Network> Turner<P, N> {
         }
         if now >= self.told {
             self.told = now + TELLING;
-            self.keeper.show(&self.board);
+            if let Some(figures) = self.keeper.show(&self.board) {
+                self.hub.set_direct(Some(figures));
+            }
         }
     }
 

@@ -3,11 +3,12 @@
 
 mod answer;
 mod choice;
+mod kernel;
 mod routing;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::Uri;
@@ -15,6 +16,7 @@ use pointsman_config::policy::{
     self, BindAddr, HashBy, LimitBy, Policy, Protocol, Rate, RouteLimit,
 };
 
+use super::direct::Direct;
 use super::state::State;
 use super::status::{OverlayStatus, PoolStatus, overlay_statuses, pool_statuses};
 use crate::route::{Asked, Split, affinity};
@@ -36,6 +38,8 @@ pub struct Question {
     pub fields: Vec<(String, String)>,
     /// Whom it is from; `None`: this machine.
     pub client: Option<IpAddr>,
+    /// And from which port, which matters to direct pools alone.
+    pub client_port: Option<u16>,
     /// The listener that it comes over; `None`: the one that the URL leads to.
     pub listener: Option<String>,
 }
@@ -52,13 +56,17 @@ impl Question {
             url: Uri::default(),
             fields: Vec::new(),
             client: None,
+            client_port: None,
             listener: None,
         };
         for (name, value) in pairs {
             match name.as_str() {
                 "method" => question.method = method(&value)?,
                 "url" => question.url = url(&value)?,
-                "client" => question.client = Some(client(&value)?),
+                "client" => {
+                    let (client, port) = client(&value)?;
+                    (question.client, question.client_port) = (Some(client), port);
+                }
                 "listener" => question.listener = Some(value),
                 "header" if question.fields.len() < MAX_FIELDS => {
                     question.fields.push(field(&value)?);
@@ -91,8 +99,12 @@ fn url(text: &str) -> Result<Uri, String> {
     }
 }
 
-fn client(text: &str) -> Result<IpAddr, String> {
-    let client = text.parse::<IpAddr>();
+/// An address, perhaps with a port.
+fn client(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    if let Ok(client) = text.parse::<SocketAddr>() {
+        return Ok((client.ip(), Some(client.port())));
+    }
+    let client = text.parse::<IpAddr>().map(|client| (client, None));
     client.map_err(|_| format!("`{text}` is not an IP address"))
 }
 
@@ -126,11 +138,17 @@ pub struct Look {
     pools: Vec<PoolStatus>,
     overlay: Vec<OverlayStatus>,
     addresses: Vec<(String, BindAddr)>,
+    direct: Option<Arc<Direct>>,
 }
 
 impl Look {
-    /// The state now; `addresses`: where it listens in fact.
-    pub fn at(state: &State, addresses: Vec<(String, BindAddr)>) -> Self {
+    /// The state now; `addresses`: where it listens in fact; `direct`: who is asked about what the kernel
+    /// passes on.
+    pub fn at(
+        state: &State,
+        addresses: Vec<(String, BindAddr)>,
+        direct: Option<Arc<Direct>>,
+    ) -> Self {
         let snapshot = state.snapshot();
         Self {
             policy: state.policy().clone(),
@@ -138,6 +156,7 @@ impl Look {
             overlay: overlay_statuses(state, &snapshot),
             snapshot,
             addresses,
+            direct,
         }
     }
 
@@ -161,6 +180,12 @@ impl Look {
             explained.outcome = format!("every connection is forwarded to pool `{pool}`");
             let place = listener.pool.unwrap_or(usize::MAX);
             explained.pool = self.choose(place, &request);
+            if listener.direct {
+                explained.outcome = format!("the kernel passes packets on to pool `{pool}`");
+                if let Some(pool) = &mut explained.pool {
+                    self.ask_kernel(question, &spec.name, pool);
+                }
+            }
             return Ok(explained);
         }
         if let Some(redirect) = &spec.redirect {
@@ -244,6 +269,9 @@ impl Look {
         let secure = question.url.scheme_str() == Some("https");
         let usual = if secure { 443 } else { 80 };
         let port = question.url.port_u16().unwrap_or(usual);
+        if let Some(found) = self.direct_listener(question, port) {
+            return Ok((found, "it serves this very address".to_owned()));
+        }
         let is_http = |one: &&Arc<ListenerSettings>| one.policy.protocol == Protocol::Http;
         let http: Vec<_> = all.iter().filter(is_http).collect();
         let keep = |keep: &dyn Fn(&ListenerSettings) -> bool| -> Vec<_> {

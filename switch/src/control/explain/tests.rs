@@ -69,7 +69,7 @@ fn looked_at(text: &str, down: &[&str], then: impl Fn(&Snapshot)) -> Look {
     let listeners = state.policy().listeners.iter();
     let bound = listeners.map(|one| (one.name.clone(), one.bind[0].clone()));
     let addresses = bound.collect();
-    Look::at(&state, addresses)
+    Look::at(&state, addresses, None)
 }
 
 fn ask(pairs: &[(&str, &str)]) -> Result<Explained, String> {

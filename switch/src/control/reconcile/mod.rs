@@ -295,7 +295,11 @@ impl<L: Listeners> Reconciler<L> {
             }
             Message::Look(reply) => {
                 self.settle();
-                let _ = reply.send(Look::at(&self.state, self.listeners.addresses()));
+                let _ = reply.send(Look::at(
+                    &self.state,
+                    self.listeners.addresses(),
+                    Some(self.direct.clone()),
+                ));
             }
             Message::Order(order, reply) => {
                 let done = orders::carry_out(&mut self.state, &order);

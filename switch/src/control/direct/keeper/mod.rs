@@ -27,6 +27,7 @@ use super::ids::Ids;
 use super::plan::{Identity, Plan};
 use crate::control::contact::host::News;
 use crate::control::journal::Happening;
+use crate::metrics::DirectFigures;
 
 pub use network::Network;
 pub use places::Wish;
@@ -199,9 +200,9 @@ impl<P: Path, N: Network> Keeper<P, N> {
         std::mem::take(&mut self.happenings)
     }
 
-    /// How things stand.
-    pub fn show(&self, board: &Board) {
-        self.write_board(board);
+    /// Writes how things stand; what metrics tell of it. `None`: nothing is wanted yet.
+    pub fn show(&self, board: &Board) -> Option<DirectFigures> {
+        self.write_board(board)
     }
 
     /// The ways of checks, by the backends' numbers.

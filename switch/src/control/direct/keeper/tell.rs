@@ -6,10 +6,12 @@ use crate::control::direct::board::{
     Board, DirectBackendStatus, DirectStatus, InterfaceStatus, ServiceStatus,
 };
 use crate::control::direct::face::{Counters, Path, State};
+use crate::metrics::{DirectBackend, DirectFigures, DirectService, Passed};
 
 impl<P: Path, N: Network> Keeper<P, N> {
-    pub(super) fn write_board(&self, board: &Board) {
-        let Some(plan) = &self.plan else { return };
+    /// Writes the board; what metrics tell.
+    pub(super) fn write_board(&self, board: &Board) -> Option<DirectFigures> {
+        let plan = self.plan.as_ref()?;
         let counters = self.path.counters().unwrap_or_default();
         let interfaces = self.places.iter().map(|(name, place)| InterfaceStatus {
             interface: name.clone(),
@@ -37,12 +39,54 @@ impl<P: Path, N: Network> Keeper<P, N> {
         troubles.extend(unfit.map(|(identity, why)| {
             format!("{} of pool {}: {why}", identity.address, identity.pool)
         }));
-        board.write(Some(DirectStatus {
+        let status = DirectStatus {
             interfaces: interfaces.collect(),
             services: services.collect(),
             backends: self.backend_statuses(&counters),
             troubles,
-        }));
+        };
+        let figures = self.figures(&status, counters);
+        board.write(Some(status));
+        Some(figures)
+    }
+
+    fn figures(&self, status: &DirectStatus, counters: Counters) -> DirectFigures {
+        let places = self.places.iter();
+        let service = |one: &ServiceStatus| {
+            let mut all = counters.services.iter();
+            let counts = all.find(|(key, _)| key.to_string() == one.service);
+            DirectService {
+                listener: one.listener.clone(),
+                service: one.service.clone(),
+                passed_on: Passed {
+                    packets: one.packets,
+                    bytes: one.bytes,
+                    flows: one.flows,
+                },
+                dropped: counts
+                    .map(|(_, counts)| counts.dropped.clone())
+                    .unwrap_or_default(),
+            }
+        };
+        let backend = |one: &DirectBackendStatus| DirectBackend {
+            pool: one.pool.clone(),
+            backend: one.backend.clone(),
+            state: one.state.clone(),
+            passed_on: Passed {
+                packets: one.packets,
+                bytes: one.bytes,
+                flows: one.flows,
+            },
+        };
+        DirectFigures {
+            interfaces: places
+                .map(|(name, place)| (name.clone(), place.hook.word()))
+                .collect(),
+            services: status.services.iter().map(service).collect(),
+            backends: status.backends.iter().map(backend).collect(),
+            passed: counters.passed,
+            unlearnt: counters.unlearnt,
+        }
     }
 
     fn backend_statuses(&self, counters: &Counters) -> Vec<DirectBackendStatus> {

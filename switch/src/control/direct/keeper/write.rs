@@ -114,6 +114,8 @@ impl<P: Path, N: Network> Keeper<P, N> {
             (None, _) | (_, State::Dead) => state,
             (Some(State::Active), State::Draining) => {
                 self.remember_beginnings(now);
+                // Who waits for the end of it wants to know what is left.
+                self.next_count = now;
                 state
             }
             (Some(before), _) if self.serves() && !self.soft.may() => before,
