@@ -66,11 +66,6 @@ pub trait Path: Send {
     /// # Errors
     /// The kernel refuses.
     fn counters(&self) -> io::Result<Counters>;
-    /// Has connections remembered from their first segment on, or not; whether that is possible.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    fn learn_beginnings(&mut self, on: bool) -> io::Result<bool>;
     /// Flows of a backend.
     ///
     /// # Errors
@@ -130,10 +125,6 @@ impl Path for Datapath {
 
     fn counters(&self) -> io::Result<Counters> {
         Datapath::counters(self)
-    }
-
-    fn learn_beginnings(&mut self, on: bool) -> io::Result<bool> {
-        Datapath::learn_beginnings(self, on)
     }
 
     fn flows(&self, id: u16, limit: usize) -> io::Result<Vec<Flow>> {

@@ -9,7 +9,6 @@ mod flows;
 mod network;
 mod places;
 mod roads;
-mod soft;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -34,7 +33,6 @@ pub use places::Wish;
 
 use places::Place;
 use roads::Road;
-use soft::Soft;
 use write::Retired;
 
 /// How often everything is looked at, though nothing is known to have changed.
@@ -69,7 +67,6 @@ pub struct Keeper<P, N> {
     /// Backends whose flows other switches have been told of.
     mirrored: BTreeSet<u16>,
     happenings: Vec<Happening>,
-    soft: Soft,
     /// The ways are to be looked up anew.
     lost: bool,
     next: Instant,
@@ -94,14 +91,12 @@ impl<P: Path, N: Network> Keeper<P, N> {
             left: BTreeMap::new(),
             mirrored: BTreeSet::new(),
             happenings: Vec::new(),
-            soft: Soft::default(),
             lost: true,
             next: now,
             next_count: now,
             path,
             net,
         };
-        keeper.soft.able = keeper.path.learn_beginnings(false)?;
         for (id, backend) in keeper.path.backends()? {
             match keeper.ids.adopt(backend.identity, id) {
                 true => drop(keeper.written.insert(id, backend)),
@@ -152,10 +147,8 @@ impl<P: Path, N: Network> Keeper<P, N> {
             self.troubles.clear();
             if self.plan.is_some() {
                 self.find_ways(now);
-                self.soft.begin(now);
                 self.write_backends(now);
                 self.write_services();
-                self.end_soft(now);
                 self.attach_all();
                 self.remove_services();
                 self.remove_backends();

@@ -30,7 +30,6 @@ struct World {
     macs: BTreeMap<IpAddr, Option<[u8; 6]>>,
     routers: BTreeMap<IpAddr, IpAddr>,
     solicited: Vec<IpAddr>,
-    eager: bool,
     addresses: Vec<(u32, IpNet)>,
 }
 
@@ -130,15 +129,6 @@ impl Path for Shared {
 
     fn counters(&self) -> io::Result<Counters> {
         Ok(Counters::default())
-    }
-
-    fn learn_beginnings(&mut self, on: bool) -> io::Result<bool> {
-        let mut world = self.world();
-        world.eager = on;
-        if on {
-            world.log.push("eager".to_owned());
-        }
-        Ok(true)
     }
 
     fn flows(&self, id: u16, limit: usize) -> io::Result<Vec<Flow>> {
@@ -267,12 +257,6 @@ fn keeper(shared: &Shared, now: Instant) -> Keeper<Shared, Shared> {
     Keeper::new(shared.clone(), shared.clone(), 100, now).expect("the kernel tells")
 }
 
-/// Until connections that are just being made are known, and then what waited for that.
-fn work_softly(keeper: &mut Keeper<Shared, Shared>, now: Instant) {
-    keeper.work(now);
-    keeper.work(now + soft::WARNING);
-}
-
 use State::{Active, Dead, Draining};
 
 /// State by the last part of the address, and whether it is in the ring.
@@ -352,8 +336,8 @@ fn a_neighbour_that_falls_silent_gets_nothing_and_is_told_of() {
     let word = |keeper: &mut Keeper<Shared, Shared>| keeper.happenings().remove(0).event;
     assert_eq!(word(&mut keeper), "direct-neighbour-lost");
     keeper.hear(News::Neighbour(told(ip(21), Some(mac(21)))), now);
-    work_softly(&mut keeper, now);
-    assert_eq!(log(&shared), ["eager", "state 1 Active"]);
+    keeper.work(now);
+    assert_eq!(log(&shared), ["state 1 Active"]);
     assert_eq!(word(&mut keeper), "direct-neighbour-found");
     keeper.hear(News::Neighbour(told(ip(21), Some(mac(99)))), now);
     keeper.work(now);
@@ -375,24 +359,6 @@ fn a_neighbour_that_falls_silent_gets_nothing_and_is_told_of() {
     keeper.hear(News::Neighbour(forgotten), now);
     keeper.work(now + LONG);
     assert_eq!(log(&shared), Vec::<String>::new());
-}
-
-#[test]
-fn beginnings_are_remembered_before_anybody_gets_more_or_less_but_a_death_waits_for_nothing() {
-    let (shared, now) = (world(), Instant::now());
-    let mut keeper = keeper(&shared, now);
-    keeper.want(wanted(&[(21, Active), (22, Active), (23, Active)]), now);
-    keeper.work(now);
-    assert!(!shared.world().eager, "nobody had anything before");
-    let _ = log(&shared);
-    keeper.want(wanted(&[(21, Active), (22, Draining), (23, Dead)]), now);
-    keeper.work(now);
-    assert_eq!(log(&shared), ["eager", "state 2 Draining", "state 3 Dead"]);
-    assert!(shared.world().eager);
-    assert_eq!(keeper.deadline(), now + soft::WARNING);
-    keeper.work(now + soft::WARNING);
-    assert_eq!(log(&shared), ["service tcp 192.0.2.10:80"]);
-    assert!(!shared.world().eager);
 }
 
 #[test]
@@ -430,7 +396,7 @@ fn the_next_process_goes_on_with_what_is_there() {
         "nobody has said what is wanted"
     );
     second.want(wanted(&[(21, Active), (22, Active), (23, Active)]), now);
-    work_softly(&mut second, now);
+    second.work(now);
     assert_eq!(shown(&shared).len(), 3);
     assert_eq!(shown(&shared)[1..], before);
     assert!(
@@ -456,7 +422,7 @@ fn a_backend_that_is_taken_out_of_the_policy_finishes_what_it_has() {
     };
     shared.world().flows.insert(2, vec![flow]);
     keeper.want(wanted(&[(21, Active)]), now);
-    work_softly(&mut keeper, now);
+    keeper.work(now);
     keeper.work(now + COUNTING);
     assert_eq!(shown(&shared), [(21, Active, true), (22, Draining, false)]);
     shared.world().flows.clear();

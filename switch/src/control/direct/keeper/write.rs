@@ -80,7 +80,10 @@ impl<P: Path, N: Network> Keeper<P, N> {
         let before = self.written.get(&id).copied();
         let hop = road.and_then(|road| road.hop());
         let trouble = road.and_then(|road| road.trouble.clone());
-        let state = self.soften(before.map(|one| one.state), state, now);
+        if state == State::Draining && before.is_some_and(|one| one.state != state) {
+            // Who waits for the end of it wants to know what is left.
+            self.next_count = now;
+        }
         if let Some(why) = trouble {
             self.trouble(address.to_string(), why);
         }
@@ -106,23 +109,6 @@ impl<P: Path, N: Network> Keeper<P, N> {
         }
     }
 
-    /// The state that a backend may have now. One that drains gets no beginnings from now on, and still
-    /// what it has just begun; one that gets more waits.
-    fn soften(&mut self, before: Option<State>, state: State, now: Instant) -> State {
-        match (before, state) {
-            (Some(before), _) if before == state => state,
-            (None, _) | (_, State::Dead) => state,
-            (Some(State::Active), State::Draining) => {
-                self.remember_beginnings(now);
-                // Who waits for the end of it wants to know what is left.
-                self.next_count = now;
-                state
-            }
-            (Some(before), _) if self.serves() && !self.soft.may() => before,
-            _ => state,
-        }
-    }
-
     pub(super) fn write_services(&mut self) {
         let Some(plan) = &self.plan else { return };
         let mut wanted: BTreeMap<Key, Vec<Member>> = BTreeMap::new();
@@ -140,9 +126,6 @@ impl<P: Path, N: Network> Keeper<P, N> {
             if self.rings.get(&key).and_then(Option::as_ref) == Some(&members) {
                 continue;
             }
-            if self.has_ring(&key) && !self.soft.may() {
-                continue;
-            }
             match self.path.set_service(key, &members) {
                 Ok(()) => drop(self.rings.insert(key, Some(members))),
                 Err(error) => self.trouble(key.to_string(), error.to_string()),
@@ -156,17 +139,6 @@ impl<P: Path, N: Network> Keeper<P, N> {
         self.rings
             .values()
             .any(|ring| ring.as_ref().is_none_or(speaks))
-    }
-
-    /// Whether a service sends somebody something now, as far as is known.
-    fn has_ring(&self, key: &Key) -> bool {
-        let ring = self.rings.get(key);
-        ring.is_some_and(|ring| ring.as_ref().is_none_or(|members| !members.is_empty()))
-    }
-
-    /// Whether anybody gets something now.
-    fn serves(&self) -> bool {
-        self.written.values().any(|one| one.state == State::Active)
     }
 
     pub(super) fn remove_services(&mut self) {
