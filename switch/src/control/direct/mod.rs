@@ -246,22 +246,6 @@ impl Drop for Direct {
     }
 }
 
-/// Takes everything of direct return that processes have left in this folder out of the kernel.
-///
-/// # Errors
-/// A process uses it, or the kernel refuses: in words for the operator.
-pub fn clear(pins: &std::path::Path) -> Result<(), String> {
-    match pins::sweep(pins) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(format!(
-            "a switch that runs uses {}: end it first, or take `forward = \"direct\"` out of its \
-             policy",
-            pins.display()
-        )),
-        Err(error) => Err(named(pins, &error)),
-    }
-}
-
 fn taken(pins: &std::path::Path) -> String {
     let pins = pins.display();
     format!(

@@ -158,13 +158,6 @@ impl Plan {
         let parts: Vec<Part> = taking.values().copied().collect();
         taking.into_keys().zip(weights::of(&parts)).collect()
     }
-
-    /// The service at this address and port, if there is one.
-    pub fn service(&self, listener: &str) -> impl Iterator<Item = (&Key, &Service)> {
-        let listener = listener.to_owned();
-        let all = self.services.iter();
-        all.filter(move |(_, service)| service.listener == listener)
-    }
 }
 
 /// The kernel's word for a service.

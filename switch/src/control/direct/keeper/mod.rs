@@ -14,7 +14,7 @@ mod tell;
 mod tests;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -64,8 +64,6 @@ pub struct Keeper<P, N> {
     troubles: BTreeMap<String, String>,
     /// Flows of draining backends, by number.
     left: BTreeMap<u16, usize>,
-    /// Backends whose flows other switches have been told of.
-    mirrored: BTreeSet<u16>,
     happenings: Vec<Happening>,
     /// The ways are to be looked up anew.
     lost: bool,
@@ -89,7 +87,6 @@ impl<P: Path, N: Network> Keeper<P, N> {
             places: BTreeMap::new(),
             troubles: BTreeMap::new(),
             left: BTreeMap::new(),
-            mirrored: BTreeSet::new(),
             happenings: Vec::new(),
             lost: true,
             next: now,
@@ -213,11 +210,6 @@ impl<P: Path, N: Network> Keeper<P, N> {
             Some((id, (identity.clone(), detour)))
         };
         planned.filter_map(detour).collect()
-    }
-
-    /// The kernel's part.
-    pub fn path(&self) -> &P {
-        &self.path
     }
 
     fn trouble(&mut self, about: impl Into<String>, why: impl Into<String>) {

@@ -170,7 +170,6 @@ impl<P: Path, N: Network> Keeper<P, N> {
                 Ok(()) => {
                     self.written.remove(&id);
                     self.left.remove(&id);
-                    self.mirrored.remove(&id);
                     self.ids.take_back(number);
                 }
                 Err(error) => self.trouble(format!("backend {id}"), error.to_string()),
