@@ -539,13 +539,18 @@ impl Site {
         self.hub.config_info("digest");
         self.hub.set_contact(Some(contact_figures()));
         self.hub.set_direct(Some(direct_figures()));
+        self.hub
+            .set_agents([(("app".to_owned(), "ready"), 1)].into());
+        self.hub.agent_registered("app");
+        self.hub.agent_lost("app");
+        self.hub.agent_refused("stranger");
         for what in [Watched::EventsDropped, Watched::AccessLogDropped] {
             self.hub.watch(what, Arc::new(AtomicU64::new(1)));
         }
     }
 }
 
-/// A switch that holds an address, with a peer.
+/// A switch that passes packets on.
 fn direct_figures() -> DirectFigures {
     DirectFigures {
         interfaces: vec![("eth0".to_owned(), "tcx")],
@@ -566,6 +571,7 @@ fn direct_figures() -> DirectFigures {
     }
 }
 
+/// A switch that holds an address, with a peer.
 fn contact_figures() -> ContactFigures {
     let mut figures = ContactFigures {
         addresses: vec![AddressFigures {
