@@ -7,8 +7,7 @@
 // Who gets a packet:
 //  - A segment that begins a connection (SYN) goes where the service's Maglev ring says. The table
 //    learns nothing of it: a flood of SYNs takes no place there. Exceptions are where the segments that
-//    follow would go elsewhere (the slot's backend is draining, or the ring has just changed there),
-//    and the second before members change (BEGINNINGS).
+//    follow would go elsewhere (the slot's backend is draining, or the ring has just changed there).
 //    If the table knows a connection of the same ends that has another backend, the choice is noted
 //    beside it, and counts as soon as the client acknowledges with a number that follows this SYN's:
 //    who forges a SYN moves nothing.

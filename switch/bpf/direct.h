@@ -18,7 +18,6 @@
 #define FRONT_SHIFT (32 - 10)
 
 #define OWN_MACS 8
-#define BEGINNINGS (1U << 31)
 #define VLAN_ID 0x0fff
 
 // What becomes of a packet, and why: indices of `totals.packets`.
@@ -50,8 +49,7 @@ struct address {
 struct settings {
 	// Of all layouts here: maps that another version has left are not taken over.
 	__u32 version;
-	// Flows that a CPU learns per unit of time (2^30 ns) at most; 0: there is no table. With
-	// BEGINNINGS, connections are learnt from their first segment on.
+	// Flows that a CPU learns per unit of time (2^30 ns) at most; 0: there is no table.
 	__u32 learns;
 	// Link-layer addresses that frames of `xdp` are for, in the lower six bytes; 0: none.
 	__u64 own[OWN_MACS];

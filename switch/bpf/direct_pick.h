@@ -206,7 +206,7 @@ static __always_inline bool may_learn(const struct settings *known, __u32 now)
 		all->unit = now;
 		all->learnt = 0;
 	}
-	if (all->learnt >= (known->learns & ~BEGINNINGS)) {
+	if (all->learnt >= known->learns) {
 		all->unlearnt++;
 		return false;
 	}
@@ -274,7 +274,7 @@ static __always_inline __u32 find(struct packet *packet, const struct service *s
 		learn(flow, &key, id, now, known);
 	else if (flow)
 		begin_again(flow, id, packet);
-	else if ((known->learns & BEGINNINGS) || from_rings(service, slot, now) != id)
+	else if (from_rings(service, slot, now) != id)
 		learn(NULL, &key, id, now, known);
 	return id;
 }

@@ -84,20 +84,6 @@ fn a_request_alone_takes_no_place_in_the_table() {
 }
 
 #[test]
-fn a_request_is_learnt_while_beginnings_are() {
-    everywhere("a_request_is_learnt_while_beginnings_are", |mut scene| {
-        let clients = scene.clients_of(2);
-        assert!(scene.datapath.learn_beginnings(true).unwrap());
-        scene.chosen(&scene.tcp(clients[0], SYN));
-        assert!(scene.datapath.learn_beginnings(false).unwrap());
-        scene.chosen(&scene.tcp(clients[1], SYN));
-        let flows = scene.datapath.flows(2, 10).unwrap();
-        let known: Vec<_> = flows.iter().map(|flow| flow.client).collect();
-        assert_eq!(known, [clients[0]]);
-    });
-}
-
-#[test]
 fn a_draining_backend_keeps_its_flows_and_gets_no_new_ones() {
     let test = "a_draining_backend_keeps_its_flows_and_gets_no_new_ones";
     everywhere(test, |mut scene| {

@@ -127,16 +127,11 @@ pub const SIZES: &[(&str, usize)] = &[
     ("totals", size_of::<TotalCounts>()),
 ];
 
-/// Beside [`Settings::learns`].
-const BEGINNINGS: u32 = 1 << 31;
-
 /// What all packets need to be judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
     /// Flows that a CPU learns per unit of time.
     pub learns: u32,
-    /// Connections are learnt from their first segment on.
-    pub beginnings: bool,
     /// Whom frames are for; zeros: nobody.
     pub own: [[u8; 6]; OWN_MACS],
 }
@@ -146,8 +141,7 @@ impl Settings {
     pub fn encode(&self) -> SettingsBytes {
         let mut bytes = [0; 72];
         bytes[..4].copy_from_slice(&VERSION.to_ne_bytes());
-        let beginnings = u32::from(self.beginnings) * BEGINNINGS;
-        bytes[4..8].copy_from_slice(&(self.learns | beginnings).to_ne_bytes());
+        bytes[4..8].copy_from_slice(&self.learns.to_ne_bytes());
         for (word, mac) in bytes[8..].chunks_exact_mut(8).zip(self.own) {
             word.copy_from_slice(&mac_word(mac).to_ne_bytes());
         }
@@ -161,8 +155,7 @@ impl Settings {
             mac.copy_from_slice(&word[..6]);
         }
         (number(bytes, 0) == VERSION).then_some(Self {
-            learns: number(bytes, 4) & !BEGINNINGS,
-            beginnings: number(bytes, 4) & BEGINNINGS != 0,
+            learns: number(bytes, 4),
             own,
         })
     }

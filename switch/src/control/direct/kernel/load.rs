@@ -184,8 +184,6 @@ impl Maps {
 
     fn set_learns(&mut self, connections: u32) -> io::Result<()> {
         let mut settings = self.settings()?;
-        // A process that is killed may leave it on.
-        settings.beginnings = false;
         settings.learns = match connections {
             0 => 0,
             _ => (connections / cpus() / UNITS_PER_TABLE).max(LEARNS_LEAST),

@@ -76,22 +76,6 @@ impl Datapath {
         })
     }
 
-    /// Learns connections from their first segment on, which anybody can send, or not (the usual): so that
-    /// a change of members meets none that is known to nobody. It needs a table of connections; whether
-    /// there is one.
-    ///
-    /// # Errors
-    /// Those of the kernel.
-    pub fn learn_beginnings(&mut self, on: bool) -> io::Result<bool> {
-        let mut settings = self.maps.settings()?;
-        let able = settings.learns > 0;
-        if settings.beginnings != (on && able) {
-            settings.beginnings = on && able;
-            self.maps.set_settings(&settings)?;
-        }
-        Ok(able)
-    }
-
     /// Whether the maps were there: their services, backends and flows are those of a former process.
     pub fn adopted(&self) -> bool {
         self.adopted

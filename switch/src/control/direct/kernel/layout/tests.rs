@@ -21,7 +21,6 @@ fn what_is_written_is_read_back() {
     assert_eq!(Service::decode(&service.encode()), service);
     let settings = Settings {
         learns: 7,
-        beginnings: true,
         own: [1, 0, 2, 3, 4, 5, 6, 7].map(|byte| [byte, 2, 3, 4, 5, 0x86]),
     };
     assert_eq!(Settings::decode(&settings.encode()), Some(settings));
