@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod format;
 mod guard;
+mod import;
 mod init;
 mod logging;
 pub mod output;
@@ -81,6 +82,7 @@ pub fn main(args: Args) -> Exit {
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
         Command::Fmt(fmt) => format::run(&fmt),
         Command::Init(init) => init::run(&init),
+        Command::Import(import) => import::run(&import),
         Command::Completions(completions) => pages::completions(&completions),
         Command::Man(man) => pages::man(&man),
         Command::Schema => output::print(&pointsman_config::schema::json()),

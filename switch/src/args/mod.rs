@@ -11,7 +11,9 @@ use clap::{Args as Group, Parser, Subcommand};
 
 pub use backend::{Backend, BackendAction, BackendName, Disable, Drain, Enable, Terms, Weight};
 pub use contact::{Contact, ContactAction, Resume, Yield};
-pub use policy::{Check, Completions, Explain, Fmt, Format, Init, Man, Plan, ShellName};
+pub use policy::{
+    Check, Completions, Dialect, Explain, Fmt, Format, Import, Init, Man, Plan, ShellName,
+};
 
 /// The switch at the front of a server cluster.
 #[derive(Debug, Parser)]
@@ -64,6 +66,8 @@ pub enum Command {
     Fmt(Fmt),
     /// Write a first policy to begin with
     Init(Init),
+    /// Make a policy from a configuration of nginx, HAProxy or Caddy, as far as it goes
+    Import(Import),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page, or write one for each command

@@ -134,6 +134,47 @@ pub struct Init {
     pub file: PathBuf,
 }
 
+/// `pointsman import`
+#[derive(Debug, Group)]
+#[command(
+    after_help = "The policy goes to standard output. What could not be carried over stands in it as a \
+    comment with file and line.\n\n\
+    Exit code 0: the policy passes `pointsman check`; 1: it does not yet, and why.\n\n\
+    Examples:\n  \
+    pointsman import nginx /etc/nginx/nginx.conf > pointsman.toml\n  \
+    pointsman import haproxy /etc/haproxy/haproxy.cfg\n  \
+    pointsman import caddy - < Caddyfile            from standard input"
+)]
+pub struct Import {
+    /// Whose configuration it is
+    #[arg(value_enum)]
+    pub dialect: Dialect,
+    /// The file; `-` is standard input
+    pub file: PathBuf,
+}
+
+/// Whose configuration a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// nginx: a whole configuration or one of its sites
+    Nginx,
+    /// HAProxy
+    Haproxy,
+    /// A Caddyfile
+    Caddy,
+}
+
+impl Dialect {
+    /// As it is written on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Caddy => "caddy",
+        }
+    }
+}
+
 /// `pointsman completions`
 #[derive(Debug, Group)]
 #[command(after_help = "Examples:\n  \
