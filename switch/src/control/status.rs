@@ -228,49 +228,88 @@ pub struct CheckStatus {
     pub error: Option<String>,
 }
 
-/// Collects the status.
-pub fn of<L: Listeners>(
-    state: &State,
-    listeners: &L,
-    source: &Source,
-    readiness: &Readiness,
-    board: Option<&Board>,
-    registrar: &Registrar,
-    direct: &Direct,
-) -> Status {
-    let snapshot = state.snapshot();
-    let totals = state.hub().totals();
-    let policy = PolicyStatus {
+/// What the status is collected from.
+#[derive(Debug)]
+pub struct Sources<'s, L> {
+    /// The policy, the endpoints and the snapshot in force.
+    pub state: &'s State,
+    /// The data plane.
+    pub listeners: &'s L,
+    /// Where policies come from.
+    pub source: &'s Source,
+    /// Whether the process takes traffic.
+    pub readiness: &'s Readiness,
+    /// The contact addresses.
+    pub board: Option<&'s Board>,
+    /// The servers that agents have registered.
+    pub registrar: &'s Registrar,
+    /// Direct return.
+    pub direct: &'s Direct,
+}
+
+impl<L: Listeners> Sources<'_, L> {
+    /// The status.
+    pub fn whole(&self) -> Status {
+        let snapshot = self.state.snapshot();
+        let totals = self.state.hub().totals();
+        let open = totals.listeners.iter().map(|listener| listener.connections);
+        let addresses = addresses(self.state, self.listeners);
+        let brief = self.brief(&snapshot);
+        let mut pools = pool_statuses(self.state, &snapshot);
+        if let Some(direct) = &brief.direct {
+            tell_of_direct(direct, &mut pools);
+        }
+        Status {
+            connections: open.sum(),
+            listeners: listener_statuses(&snapshot, &addresses, &totals),
+            routes: route_statuses(&snapshot, &totals),
+            pools,
+            ..brief
+        }
+    }
+
+    /// The same; without connections, listeners, routes and pools while nothing has been published
+    /// since `generation`: but for counts and checks they are what they were.
+    pub fn news(&self, generation: u64) -> Status {
+        let snapshot = self.state.snapshot();
+        match snapshot.generation == generation {
+            true => self.brief(&snapshot),
+            false => self.whole(),
+        }
+    }
+
+    fn brief(&self, snapshot: &Snapshot) -> Status {
+        let readiness = self.readiness;
+        let direct = self.direct.board().read();
+        let mut overlay = overlay_statuses(self.state, snapshot);
+        if let Some(direct) = &direct {
+            tell_of_direct_orders(direct, &mut overlay);
+        }
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime: readiness.uptime().as_secs_f64(),
+            state: readiness.check().err().unwrap_or("ready").to_owned(),
+            policy: policy_status(self.state, self.source, snapshot.generation),
+            connections: 0,
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            pools: Vec::new(),
+            sources: source_statuses(self.state),
+            agents: self.registrar.status(),
+            overlay,
+            direct,
+            contact: self.board.map(|board| ContactsStatus::clone(&board.read())),
+        }
+    }
+}
+
+fn policy_status(state: &State, source: &Source, generation: u64) -> PolicyStatus {
+    PolicyStatus {
         digest: state.policy().digest.clone(),
         file: source.file().map(|path| path.display().to_string()),
         since: rfc3339(state.in_force_since()),
-        generation: snapshot.generation,
-    };
-    let direct = direct.board().read();
-    let mut pools = pool_statuses(state, &snapshot);
-    let mut overlay = overlay_statuses(state, &snapshot);
-    if let Some(direct) = &direct {
-        tell_of_direct(direct, &mut pools, &mut overlay);
-    }
-    Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        uptime: readiness.uptime().as_secs_f64(),
-        state: readiness.check().err().unwrap_or("ready").to_owned(),
-        policy,
-        connections: totals
-            .listeners
-            .iter()
-            .map(|listener| listener.connections)
-            .sum(),
-        listeners: listener_statuses(&snapshot, &addresses(state, listeners), &totals),
-        routes: route_statuses(&snapshot, &totals),
-        pools,
-        sources: source_statuses(state),
-        agents: registrar.status(),
-        overlay,
-        direct,
-        contact: board.map(|board| ContactsStatus::clone(&board.read())),
+        generation,
     }
 }
 
@@ -284,7 +323,7 @@ fn addresses<L: Listeners>(state: &State, listeners: &L) -> Vec<(String, BindAdd
 }
 
 /// The kernel serves these: no request or connection is counted here.
-fn tell_of_direct(direct: &DirectStatus, pools: &mut [PoolStatus], overlay: &mut [OverlayStatus]) {
+fn tell_of_direct(direct: &DirectStatus, pools: &mut [PoolStatus]) {
     for pool in pools.iter_mut().filter(|pool| direct.serves(&pool.name)) {
         for backend in &mut pool.backends {
             backend.in_flight = direct.left(&pool.name, &backend.name);
@@ -292,6 +331,9 @@ fn tell_of_direct(direct: &DirectStatus, pools: &mut [PoolStatus], overlay: &mut
             backend.requests = known.map_or(0, |known| known.flows);
         }
     }
+}
+
+fn tell_of_direct_orders(direct: &DirectStatus, overlay: &mut [OverlayStatus]) {
     for entry in overlay.iter_mut().filter(|one| direct.serves(&one.pool)) {
         let known = direct.backend(&entry.pool, &entry.backend);
         let begins = known.is_some_and(|known| known.state == "active") && entry.order == "drain";

@@ -78,7 +78,11 @@ impl Hub {
 
     /// What was counted until now, for rates over the time to another sample.
     pub fn sample(&self) -> Sample {
-        Sample::of(&self.state.sums())
+        let mut sample = Sample::of(&self.state.sums());
+        if let Some(direct) = &*self.state.direct.load() {
+            sample.add_direct(direct);
+        }
+        sample
     }
 
     /// The backends now in force with their weights. The series of all others go away.

@@ -1,6 +1,9 @@
 //! What was counted at one moment: two of them make rates and quantiles of the time between.
 
+use std::collections::HashMap;
+
 use super::block::{BackendBlock, Counter, EDGES, Histogram, Merge as _, quantile};
+use super::direct::DirectFigures;
 use super::label::CODE_CLASSES;
 use super::sums::{BackendSum, Sums};
 use crate::endpoint::Duty;
@@ -129,6 +132,24 @@ impl Sample {
             backends: sums.backends.iter().map(backend).collect(),
         }
     }
+
+    /// The flows of backends that the kernel serves: no request is counted there.
+    pub(super) fn add_direct(&mut self, figures: &DirectFigures) {
+        let flows: HashMap<_, u64> = figures
+            .backends
+            .iter()
+            .map(|one| {
+                (
+                    (one.pool.as_str(), one.backend.as_str()),
+                    one.passed_on.flows,
+                )
+            })
+            .collect();
+        for one in &mut self.backends {
+            let key = (one.pool.as_str(), one.name.as_str());
+            one.counted.requests += flows.get(&key).unwrap_or(&0);
+        }
+    }
 }
 
 fn routes(sums: &Sums) -> Vec<(String, Counted)> {
@@ -187,6 +208,36 @@ mod tests {
         let p99 = between.quantile(0.99).expect("there are some");
         assert!((0.05..=0.1).contains(&p99), "{p99}");
         assert_eq!(after.since(&after).quantile(0.99), None);
+    }
+
+    #[test]
+    fn flows_that_the_kernel_passes_on_count_like_requests() {
+        let backend = BackendSample {
+            pool: "app".to_owned(),
+            name: "a".to_owned(),
+            state: "up",
+            serves: true,
+            weight: 1,
+            counted: counted(2, &[]),
+        };
+        let mut sample = Sample {
+            backends: vec![backend],
+            ..Sample::default()
+        };
+        let flows = |backend: &str, flows| crate::metrics::DirectBackend {
+            pool: "app".to_owned(),
+            backend: backend.to_owned(),
+            passed_on: crate::metrics::Passed {
+                flows,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        sample.add_direct(&DirectFigures {
+            backends: vec![flows("a", 5), flows("b", 7)],
+            ..DirectFigures::default()
+        });
+        assert_eq!(sample.backends[0].counted.requests, 7);
     }
 
     #[test]

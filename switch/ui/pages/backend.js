@@ -96,7 +96,7 @@ function because(one, orders) {
   const lately = last && `${clock(last.at)}, ${ago(last.at)}`;
   const because = {
     up: last && !last.error ? `Its last check passed (${lately}).` : 'Nothing speaks against it.',
-    down: last?.error ? `${last.error} (${lately}).` : 'Its checks fail.',
+    down: last?.error ? `The last look at it: ${last.error} (${lately}).` : 'Its checks fail.',
     unresolved: last?.error ? `Its name was not found: ${last.error} (${lately}).` : 'Its name has no address yet.',
     starting: 'No check has ended yet; it takes requests only if nobody else can.',
     ejected: ejection ? `Clients got errors from it (${ejection.reason}); out until ${clock(ejection.until)}, ${plural(ejection.times, 'time')} in a row.` : 'Clients got errors from it.',

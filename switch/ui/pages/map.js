@@ -151,7 +151,7 @@ function pools(shown) {
     const states = h('p.states');
     const part = card('pool', 'pool:' + pool.name, {
       title: pool.name, href: link('pool', pool.name),
-      lines: [pool.balance + (pool.forward === 'direct' ? ', direct return' : '')],
+      lines: [pool.forward === 'direct' ? 'direct return' : pool.balance],
       figures: () => {
         const [requests, errors, p99, underWay, waiting, panic] = model.tick.pools[at];
         const told = numbers([requests, errors, p99, underWay]);

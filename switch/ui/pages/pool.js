@@ -36,7 +36,7 @@ export function pool(name) {
     if (at < 0) return put(summary, 'It is no longer in the policy.');
     const [requests, errors, p99, underWay, waiting, panic] = model.tick.pools[at];
     const { balance, forward } = model.shape.pools[at];
-    put(summary, `${balance}${forward === 'direct' ? ', direct return' : ''} · ${rate(requests)} requests/s · ${rate(errors)} errors/s · ` +
+    put(summary, `${forward === 'direct' ? 'direct return' : balance} · ${rate(requests)} requests/s · ${rate(errors)} errors/s · ` +
       `p99 ${time(p99)} · ${underWay} under way${waiting ? ` · ${waiting} wait for room` : ''}${panic ? ` · ▲ panic: ${panic}` : ''}`);
     tally(states, backendsOf(name));
     if (state.value) show();

@@ -62,9 +62,11 @@ impl Frame {
 pub(super) struct Composer {
     seq: u64,
     shape: u64,
-    shaped: String,
+    shaped: Bytes,
     backends: Vec<Row>,
     rest: Rest,
+    /// The status of the last frame.
+    known: Option<Status>,
 }
 
 /// A backend: state, weight, rate, errors, p99 in seconds, under way, share in its slow start.
@@ -116,18 +118,22 @@ enum Backends<'t> {
 }
 
 impl Composer {
-    pub(super) fn compose(&mut self, status: &Status, policy: &Policy, turn: &Turn) -> Frame {
+    /// Of which the composer knows what there is; at first one that no snapshot has.
+    pub(super) fn generation(&self) -> u64 {
+        self.known
+            .as_ref()
+            .map_or(0, |known| known.policy.generation)
+    }
+
+    /// From what has changed since [`Composer::generation`].
+    pub(super) fn compose(&mut self, news: Status, policy: &Policy, turn: &Turn) -> Frame {
         self.seq += 1;
-        let shaped = event("shape", &Shape::of(status, policy));
+        let status = self.complete(news, policy);
         let known: HashMap<&Subject, &Point> = turn.lately.iter().map(|(s, p)| (s, p)).collect();
-        let rows = rows(status, &known);
-        if shaped != self.shaped {
-            self.shape += 1;
-            self.shaped = shaped;
-        }
+        let rows = rows(&status, &known);
         let (all, changed) = (Backends::All(&rows), self.changed(&rows));
-        let rest = Rest::of(status);
-        let mut tick = tick(self.seq, status, turn, &known);
+        let rest = Rest::of(&status);
+        let mut tick = tick(self.seq, &status, turn, &known);
         let at = rfc3339(SystemTime::now());
         (tick.at, tick.backends) = (&at, all);
         let full = event("tick", &tick);
@@ -136,15 +142,35 @@ impl Composer {
         tick.sources = tick.sources.filter(|_| rest.sources != self.rest.sources);
         let delta = event("tick", &tick);
         drop(tick);
-        (self.backends, self.rest) = (rows, rest);
+        (self.backends, self.rest, self.known) = (rows, rest, Some(status));
         Frame {
             shape: self.shape,
             seq: self.seq,
             at: Instant::now(),
-            shaped: Bytes::from(self.shaped.clone()),
+            shaped: self.shaped.clone(),
             full: Bytes::from(full),
             delta: Bytes::from(delta),
         }
+    }
+
+    /// With what there was before where it is the same: to tell of a thousand backends anew costs
+    /// more than all the rest of a frame.
+    fn complete(&mut self, mut news: Status, policy: &Policy) -> Status {
+        match self.known.take() {
+            Some(known) if known.policy.generation == news.policy.generation => {
+                news.listeners = known.listeners;
+                news.routes = known.routes;
+                news.pools = known.pools;
+            }
+            _ => {
+                let shaped = event("shape", &Shape::of(&news, policy));
+                if shaped.as_bytes() != &*self.shaped {
+                    self.shape += 1;
+                    self.shaped = Bytes::from(shaped);
+                }
+            }
+        }
+        news
     }
 
     fn changed<'r>(&self, rows: &'r [Row]) -> Backends<'r> {
@@ -183,7 +209,7 @@ fn tick<'t>(
         uptime: status.uptime.round(),
         state: &status.state,
         generation: status.policy.generation,
-        connections: status.connections,
+        connections: turn.open,
         whole: numbers(Subject::Whole),
         listeners: listeners
             .map(|one| numbers(Subject::Listener(one.name.clone())))
@@ -218,7 +244,20 @@ fn pool_row<'t>(pool: &'t PoolStatus, numbers: Numbers, turn: &Turn) -> PoolRow<
 fn rows(status: &Status, known: &HashMap<&Subject, &Point>) -> Vec<Row> {
     let mut rows = Vec::with_capacity(status.pools.iter().map(|pool| pool.backends.len()).sum());
     for pool in &status.pools {
+        let start = rows.len();
         rows.extend(pool.backends.iter().map(|one| row(pool, one, known)));
+        // The kernel knows what is left at a backend that is drained there.
+        let direct = status.direct.iter().flat_map(|direct| &direct.backends);
+        let drained = direct.filter(|one| one.pool == pool.name && one.state == "draining");
+        for left in drained {
+            let place = pool
+                .backends
+                .iter()
+                .position(|one| one.name == left.backend);
+            if let (Some(place), Some(direct)) = (place, &status.direct) {
+                rows[start + place].5 = direct.left(&pool.name, &left.backend);
+            }
+        }
     }
     rows
 }
@@ -226,17 +265,9 @@ fn rows(status: &Status, known: &HashMap<&Subject, &Point>) -> Vec<Row> {
 fn row(pool: &PoolStatus, one: &BackendStatus, known: &HashMap<&Subject, &Point>) -> Row {
     let subject = Subject::Backend(pool.name.clone(), one.name.clone());
     let numbers = known.get(&subject);
-    let Numbers(rate, errors, p99, _) = numbers.map_or(Numbers::default(), |p| (*p).into());
+    let Numbers(rate, errors, p99, in_flight) = numbers.map_or(Numbers::default(), |p| (*p).into());
     let state = state_place(&one.state);
-    Row(
-        state,
-        one.weight,
-        rate,
-        errors,
-        p99,
-        one.in_flight,
-        one.share,
-    )
+    Row(state, one.weight, rate, errors, p99, in_flight, one.share)
 }
 
 impl From<&Point> for Numbers {

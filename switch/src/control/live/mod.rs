@@ -131,12 +131,12 @@ pub async fn run(live: Live, history: History, sources: Sources) {
         if !watched {
             continue;
         }
-        let Some(status) = sources.desk.status().await else {
+        let Some(news) = sources.desk.news(composer.generation()).await else {
             return;
         };
         let policy = sources.reloads.in_force();
         let policy = policy.unwrap_or_else(|| sources.first.clone());
-        let frame = composer.compose(&status, &policy, &turn);
+        let frame = composer.compose(news, &policy, &turn);
         live.0.frames.send_replace(Some(Arc::new(frame)));
         last = Some(now);
     }

@@ -18,6 +18,8 @@ pub struct Turn {
     pub of_step: Option<Vec<(Subject, Point)>>,
     /// Pools, and how many requests wait there.
     pub waiting: Vec<(String, u64)>,
+    /// Client connections that are open.
+    pub open: u64,
 }
 
 /// Remembers samples; it is bounded by its span, as samples are taken once a second at most.
@@ -65,11 +67,13 @@ impl Window {
         };
         let lately = between(before, &sample, since);
         let waiting = sample.waiting.clone();
+        let open = sample.listeners.iter().map(|one| one.open).sum();
         self.recent.push_back((now, sample));
         Turn {
             lately,
             of_step,
             waiting,
+            open,
         }
     }
 }

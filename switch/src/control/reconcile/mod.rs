@@ -52,6 +52,7 @@ const LOOK: Duration = Duration::from_secs(60);
 enum Message {
     Apply(Box<Loaded>, oneshot::Sender<Result<Arc<Policy>, Refused>>),
     Status(oneshot::Sender<Status>),
+    News(u64, oneshot::Sender<Status>),
     Look(oneshot::Sender<Look>),
     Known(oneshot::Sender<Known>),
     Order(
@@ -105,6 +106,13 @@ impl Desk {
     pub async fn status(&self) -> Option<Status> {
         let (reply, answer) = oneshot::channel();
         self.0.send(Message::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// The same, of what has changed since this generation ([`status::Sources::news`]).
+    pub async fn news(&self, generation: u64) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Message::News(generation, reply)).await.ok()?;
         answer.await.ok()
     }
 }
@@ -291,7 +299,11 @@ impl<L: Listeners> Reconciler<L> {
             }
             Message::Status(reply) => {
                 self.settle();
-                let _ = reply.send(self.status());
+                let _ = reply.send(self.told().whole());
+            }
+            Message::News(generation, reply) => {
+                self.settle();
+                let _ = reply.send(self.told().news(generation));
             }
             Message::Look(reply) => {
                 self.settle();
@@ -346,16 +358,17 @@ impl<L: Listeners> Reconciler<L> {
         }
     }
 
-    fn status(&self) -> Status {
-        status::of(
-            &self.state,
-            &*self.listeners,
-            &self.source,
-            &self.readiness,
-            self.contact.as_ref().map(|contact| &*contact.board),
-            &self.registrar,
-            &self.direct,
-        )
+    /// What the status is collected from.
+    fn told(&self) -> status::Sources<'_, L> {
+        status::Sources {
+            state: &self.state,
+            listeners: &self.listeners,
+            source: &self.source,
+            readiness: &self.readiness,
+            board: self.contact.as_ref().map(|contact| &*contact.board),
+            registrar: &self.registrar,
+            direct: &self.direct,
+        }
     }
 
     fn apply(&mut self, mut loaded: Loaded) -> Result<Arc<Policy>, Refused> {
