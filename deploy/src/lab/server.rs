@@ -1,6 +1,7 @@
 //! `pointsman-backend serve` in a host.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use super::{Daemon, Host, program};
 
@@ -17,7 +18,18 @@ impl Server {
     /// The same with more arguments, such as `--errors 100%`.
     pub fn start_with(host: &Host, listen: SocketAddr, name: &str, more: &[&str]) -> Self {
         let file = program("pointsman-backend");
-        let mut command = host.command(file.to_str().expect("a path in UTF-8"));
+        let command = host.command(file.to_str().expect("a path in UTF-8"));
+        Self::run(command, listen, name, more)
+    }
+
+    /// One that speaks Multipath TCP (RFC 8684), by mptcpize(8).
+    pub fn start_with_mptcp(host: &Host, listen: SocketAddr, name: &str) -> Self {
+        let mut command = host.command("mptcpize");
+        command.arg("run").arg(program("pointsman-backend"));
+        Self::run(command, listen, name, &[])
+    }
+
+    fn run(mut command: Command, listen: SocketAddr, name: &str, more: &[&str]) -> Self {
         command.args(["serve", "--listen", &listen.to_string(), "--name", name]);
         command.args(more);
         let mut daemon = Daemon::start(name, &mut command);

@@ -156,3 +156,20 @@ fn a_server_of_another_subnet_is_reached_through_a_tunnel_and_takes_long_uploads
     scene.stop_agent("s1");
     assert_eq!(scene.facts("s1"), before);
 }
+
+#[test]
+fn a_client_of_multipath_tcp_gets_its_bytes_past_the_switch_and_outlives_it() {
+    let name = "a_client_of_multipath_tcp_gets_its_bytes_past_the_switch_and_outlives_it";
+    let Some(mut scene) = Scene::with_mptcp(name) else {
+        return;
+    };
+    scene.start_agent("s1", &[]);
+    scene.wait_until_answers(&["s1"]);
+    // Health checks and answers to ARP are in it as well.
+    let sent = scene.sent_by_switch();
+    assert_eq!(scene.download_by_mptcp("/size/20000000"), 20_000_000);
+    let passed = scene.sent_by_switch() - sent;
+    assert!(passed < 20_000, "{passed} bytes went through the switch");
+    let told = scene.downloads_past_a_dead_switch("/size/20000000");
+    assert_eq!(told, "20000000 1\n20000000 0\n");
+}

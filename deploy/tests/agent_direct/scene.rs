@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_deploy::lab::{
-    Daemon, Host, INTERFACE, Lab, Prober, Server, Switch, program, wait_until,
+    Daemon, Host, INTERFACE, Lab, Prober, Server, Skip, Switch, program, wait_until,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -73,7 +73,29 @@ impl Facts {
 impl Scene {
     /// None where a program or a right is missing, which is told.
     pub fn new(test: &str, pool: &str) -> Option<Self> {
-        let lab = Lab::new().map_err(|why| why.tell(test)).ok()?;
+        Self::with(test, pool, &[], Server::start)
+    }
+
+    /// The same where the servers speak Multipath TCP, and clients are let, if the kernel does.
+    pub fn with_mptcp(test: &str) -> Option<Self> {
+        let pool = "route_optimization = \"mptcp\"";
+        let scene = Self::with(test, pool, &["mptcpize"], Server::start_with_mptcp)?;
+        if !scene.facts("s1").has_mptcp() {
+            Skip::NoProgram("MPTCP in this kernel".to_owned()).tell(test);
+            return None;
+        }
+        let words = "mptcp limits set subflows 4 add_addr_accepted 4";
+        scene.client.ip(words);
+        Some(scene)
+    }
+
+    fn with(
+        test: &str,
+        pool: &str,
+        programs: &[&str],
+        serve: fn(&Host, SocketAddr, &str) -> Server,
+    ) -> Option<Self> {
+        let lab = Lab::with(programs).map_err(|why| why.tell(test)).ok()?;
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let host = |name: &str, last: u8| {
             let ipv6 = format!("fd77::{last}/64");
@@ -82,7 +104,7 @@ impl Scene {
         let servers: Vec<Host> = (1..=2).map(|n| host(&format!("s{n}"), 30 + n)).collect();
         let listen: SocketAddr = "[::]:80".parse().unwrap();
         let running = servers.iter();
-        let running = running.map(|host| Server::start(host, listen, host.name()));
+        let running = running.map(|host| serve(host, listen, host.name()));
         let running = running.collect();
         let (front, client) = (host("a", 11), host("client", 20));
         for cidr in [format!("{SHARED}/24"), format!("{SHARED6}/64")] {
@@ -236,6 +258,51 @@ impl Scene {
     /// Bytes of what the client got.
     pub fn download(&self, path: &str) -> u64 {
         self.curl(&["-o", "/dev/null", "-w", "%{size_download}"], path)
+    }
+
+    /// Two downloads on one connection of Multipath TCP, the switch being cut off in the middle;
+    /// the bytes of both and the connections that it took.
+    pub fn downloads_past_a_dead_switch(&mut self, path: &str) -> String {
+        let url = format!("http://{}{path}", target());
+        let told = "%{size_download} %{num_connects}\\n";
+        let mut command = self.client.command("mptcpize");
+        command.args([
+            "run",
+            "curl",
+            "-sS",
+            "--max-time",
+            "30",
+            "--limit-rate",
+            "8M",
+        ]);
+        command.args(["-w", told, "-o", "/dev/null", &url, "-o", "/dev/null", &url]);
+        let sent = self.sent_by_switch();
+        let child = command
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until("the connection stands", || self.sent_by_switch() > sent);
+        std::thread::sleep(Duration::from_millis(500));
+        self.switch.kill_all();
+        self.front.silent(true);
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A download by Multipath TCP: its bytes.
+    pub fn download_by_mptcp(&self, path: &str) -> u64 {
+        let url = format!("http://{}{path}", target());
+        let args = [
+            "run",
+            "curl",
+            "-sS",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{size_download}",
+            &url,
+        ];
+        self.client.run("mptcpize", &args).trim().parse().unwrap()
     }
 
     /// The status of the answer.

@@ -1,6 +1,7 @@
 //! The one owner of what may change. Everything arrives as a message; however many arrive
 //! together, one snapshot follows.
 
+mod desk;
 #[cfg(test)]
 mod tests;
 
@@ -9,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use pointsman_config::policy::Policy;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use self::desk::Message;
 use super::Listeners;
 use super::agents::{self, Registrar};
 use super::contact::desk::ContactParts;
@@ -24,16 +26,17 @@ use super::endpoints::LastCheck;
 use super::explain::Look;
 use super::health::checker::{Checker, Finding};
 use super::journal::Happening;
-use super::orders::{self, BackendOrder, Done};
+use super::orders;
 use super::random::SplitMix;
 use super::readiness::Readiness;
 use super::source::{Loaded, Refused, Source};
 use super::state::State;
-use super::status::{self, Status};
-use super::upgrade::Known;
+use super::status;
 use crate::endpoint::{Endpoint, EndpointId, Health};
 use crate::error::Reason;
 use crate::event::Event;
+
+pub use self::desk::Desk;
 
 /// Findings, lookups and requests that may wait.
 const CAPACITY: usize = 1024;
@@ -46,76 +49,6 @@ const GAP: Duration = Duration::from_millis(10);
 const WEIGHING: Duration = Duration::from_secs(1);
 /// How often is looked at least whether an operator's order has ended.
 const LOOK: Duration = Duration::from_secs(60);
-
-/// What others ask of the reconciler.
-#[derive(Debug)]
-enum Message {
-    Apply(Box<Loaded>, oneshot::Sender<Result<Arc<Policy>, Refused>>),
-    Status(oneshot::Sender<Status>),
-    News(u64, oneshot::Sender<Status>),
-    Look(oneshot::Sender<Look>),
-    Known(oneshot::Sender<Known>),
-    Order(
-        Box<BackendOrder>,
-        oneshot::Sender<Result<Done, orders::Refusal>>,
-    ),
-}
-
-/// Where messages to the reconciler are handed in.
-#[derive(Debug, Clone)]
-pub struct Desk(mpsc::Sender<Message>);
-
-impl Desk {
-    /// Puts a policy into force, all of it or nothing.
-    ///
-    /// # Errors
-    /// An address cannot be listened on, or the process is about to end.
-    pub async fn apply(&self, loaded: Loaded) -> Result<Arc<Policy>, Refused> {
-        let (reply, answer) = oneshot::channel();
-        let message = Message::Apply(Box::new(loaded), reply);
-        self.0.send(message).await.map_err(|_| Refused::Ending)?;
-        answer.await.map_err(|_| Refused::Ending)?
-    }
-
-    /// What has been found out; `None` when the process is about to end.
-    pub async fn known(&self) -> Option<Known> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::Known(reply)).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// What explanations look at; `None` when the process is about to end.
-    pub async fn look(&self) -> Option<Look> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::Look(reply)).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// Carries out an operator's order about a backend; `None` when the process is about to end.
-    ///
-    /// # Errors
-    /// Why nothing has changed.
-    pub async fn order(&self, order: BackendOrder) -> Option<Result<Done, orders::Refusal>> {
-        let (reply, answer) = oneshot::channel();
-        let message = Message::Order(Box::new(order), reply);
-        self.0.send(message).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// What is going on; `None` when the process is about to end.
-    pub async fn status(&self) -> Option<Status> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::Status(reply)).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// The same, of what has changed since this generation ([`status::Sources::news`]).
-    pub async fn news(&self, generation: u64) -> Option<Status> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Message::News(generation, reply)).await.ok()?;
-        answer.await.ok()
-    }
-}
 
 /// The task that owns the state.
 #[derive(Debug)]
