@@ -82,11 +82,11 @@ fn servers_with_agents_answer_clients_themselves_and_none_fails_as_they_come_and
     assert_eq!(failed, "", "a restart of an agent is noticed");
 
     // The address stays until nobody sends anything there any more.
+    let prober = scene.probe();
     scene.stop_agent("s2");
     scene.wait_for(&[("s1", "ready")]);
-    let prober = scene.probe();
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(failures(&prober.stop()), "", "s2 is still asked");
+    assert_eq!(failures(&prober.stop()), "", "a farewell is noticed");
     scene.wait_until_answers(&["s1"]);
 }
 
