@@ -1,14 +1,16 @@
 //! Measures what a switch of packets costs beside proxies, before the same servers.
 //!
 //! ```text
-//! cargo run --release -p pointsman-deploy --example direct -- [--rounds 3] [--seconds 4]
+//! cargo run --release -p pointsman-deploy --example direct -- [--rounds 3] [--seconds 4] \
+//!     [--servers 3]
 //! ```
 //!
-//! A client, a switch and three nginx servers, each in a namespace of its own on one bridge. In each
+//! A client, a switch and up to three nginx servers, each in a namespace of its own on one bridge. In each
 //! round everybody takes a turn: no switch at all (the client asks one server), Pointsman with
 //! `forward = "direct"`, HAProxy in TCP mode and nginx's stream module with one thread each. The load
 //! is that of wrk: new connections (64 at once, some bytes each), and files of 10 MiB (8 kept
-//! connections). CPU is that of the whole machine, without what the hypervisor took.
+//! connections). With `--servers 1` everybody has the one that is asked without a switch: more of them
+//! cost more of the caches. CPU is that of the whole machine, without what the hypervisor took.
 
 #![allow(clippy::print_stdout, reason = "the table is for whoever started this")]
 #![allow(clippy::print_stderr, reason = "so is how far it has come")]
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         value.unwrap_or(usual)
     };
     let (rounds, seconds) = (number("--rounds", 3), number("--seconds", 4));
+    let servers = number("--servers", 3).clamp(1, 3) as u8;
     if let Err(why) = Lab::with(&["nginx", "haproxy", "wrk"]) {
         eprintln!("this cannot be measured here: {why}");
         return ExitCode::FAILURE;
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     let mut samples: Vec<(Who, Load, Sample)> = Vec::new();
     for round in 1..=rounds {
         for who in Who::ALL {
-            let stage = Stage::new(who);
+            let stage = Stage::new(who, servers);
             for load in Load::ALL {
                 let sample = load.measure(&stage, seconds);
                 eprintln!("round {round} {who} {load}: {sample}");

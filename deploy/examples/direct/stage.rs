@@ -65,21 +65,27 @@ impl Drop for Running {
 }
 
 impl Stage {
-    pub fn new(who: Who) -> Self {
+    pub fn new(who: Who, servers: u8) -> Self {
         let lab = Lab::new().unwrap_or_else(|why| panic!("{why}"));
         let host = |name: &str, last: u8| lab.host(name, &format!("10.77.0.{last}/24"), None);
-        let backends: Vec<Host> = (1..=3).map(|n| host(&format!("s{n}"), 30 + n)).collect();
+        let backends: Vec<Host> = (1..=servers)
+            .map(|n| host(&format!("s{n}"), 30 + n))
+            .collect();
         for backend in &backends {
             backend.sysctl("net/ipv4/conf/all/arp_ignore", "1");
             backend.sysctl("net/ipv4/conf/all/arp_announce", "2");
             backend.ip(&format!("addr add {SHARED}/32 dev lo"));
         }
-        let servers = backends.iter();
-        let servers = servers.map(|host| Nginx::start(host, host.name(), &[80]));
-        let servers: Vec<Nginx> = servers.collect();
+        let nginx = backends.iter();
+        let nginx = nginx.map(|host| Nginx::start(host, host.name(), &[80]));
+        let nginx: Vec<Nginx> = nginx.collect();
+        let servers: Vec<String> = backends
+            .iter()
+            .map(|host| format!("{}:80", host.ipv4()))
+            .collect();
         let (switch, client) = (host("switch", 11), host("client", 20));
         switch.ip(&format!("addr add {SHARED}/24 dev {INTERFACE}"));
-        let running = start(who, &switch);
+        let running = start(who, &switch, &servers);
         let target: SocketAddr = match who {
             Who::Nobody => (backends[0].ipv4(), 80).into(),
             _ => SocketAddr::new(SHARED.parse().expect("an address"), 80),
@@ -89,7 +95,7 @@ impl Stage {
         });
         Self {
             _running: running,
-            _servers: servers,
+            _servers: nginx,
             _backends: backends,
             switch,
             client,
@@ -99,8 +105,7 @@ impl Stage {
     }
 }
 
-fn start(who: Who, host: &Host) -> Running {
-    let servers = [31, 32, 33].map(|last| format!("10.77.0.{last}:80"));
+fn start(who: Who, host: &Host, servers: &[String]) -> Running {
     match who {
         Who::Nobody => Running::Nobody,
         Who::Pointsman => {
