@@ -146,6 +146,7 @@ impl<P: Path, N: Network> Keeper<P, N> {
                 self.find_ways(now);
                 self.write_backends(now);
                 self.write_services();
+                self.write_drains(now);
                 self.attach_all();
                 self.remove_services();
                 self.remove_backends();

@@ -432,6 +432,41 @@ fn a_backend_that_is_taken_out_of_the_policy_finishes_what_it_has() {
 }
 
 #[test]
+fn a_connection_that_is_only_just_beginning_outlives_the_departure_of_its_backend() {
+    let (shared, now) = (world(), Instant::now());
+    let mut keeper = keeper(&shared, now);
+    keeper.want(wanted(&[(21, Active), (22, Active)]), now);
+    keeper.work(now);
+    keeper.want(wanted(&[(21, Active)]), now);
+    for after in [0, 1, 4] {
+        keeper.work(now + Duration::from_secs(after));
+        assert_eq!(shown(&shared), [(21, Active, true), (22, Draining, false)]);
+    }
+    keeper.work(now + COUNTING);
+    keeper.work(now + COUNTING);
+    assert_eq!(shown(&shared), [(21, Active, true)]);
+}
+
+#[test]
+fn a_backend_takes_connections_until_no_ring_speaks_of_it() {
+    let (shared, now) = (world(), Instant::now());
+    let mut keeper = keeper(&shared, now);
+    keeper.want(wanted(&[(21, Active), (22, Active)]), now);
+    keeper.work(now);
+    let _ = log(&shared);
+    keeper.want(wanted(&[(21, Active), (22, Draining)]), now);
+    keeper.work(now);
+    let expected = ["service tcp 192.0.2.10:80", "state 2 Draining"];
+    assert_eq!(log(&shared), expected);
+    keeper.want(wanted(&[(21, Active), (22, Dead)]), now);
+    keeper.work(now);
+    keeper.want(wanted(&[(21, Active), (22, Active)]), now);
+    keeper.work(now);
+    let expected = ["state 2 Dead", "state 2 Active", "service tcp 192.0.2.10:80"];
+    assert_eq!(log(&shared), expected);
+}
+
+#[test]
 fn a_policy_without_services_leaves_nothing() {
     let (shared, now) = (world(), Instant::now());
     let mut keeper = keeper(&shared, now);

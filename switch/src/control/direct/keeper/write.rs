@@ -10,13 +10,15 @@ use crate::control::direct::plan::{Identity, Plan};
 
 /// A backend that no plan wants any more finishes what it has for so long at most.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// And for so long at least: connections that are only just beginning are in no table yet.
+const LEAST: Duration = Duration::from_secs(5);
 
 /// A backend that finishes what it has.
 #[derive(Debug)]
 pub(super) struct Retired {
     /// Its own address.
     pub(super) address: IpAddr,
-    until: Instant,
+    since: Instant,
 }
 
 impl<P: Path, N: Network> Keeper<P, N> {
@@ -29,7 +31,7 @@ impl<P: Path, N: Network> Keeper<P, N> {
             if served(&identity.pool) && self.ids.get(identity.number()).is_some() {
                 let retired = Retired {
                     address: identity.address,
-                    until: now + LONGEST,
+                    since: now,
                 };
                 self.retired.insert(identity.number(), retired);
             }
@@ -49,23 +51,45 @@ impl<P: Path, N: Network> Keeper<P, N> {
         self.retired.retain(|number, retired| {
             let id = ids.get(*number);
             let has = id.is_some_and(|id| left.get(&id).is_none_or(|left| *left > 0));
-            now < retired.until && has
+            let age = now.saturating_duration_since(retired.since);
+            age < LEAST || (age < LONGEST && has)
         });
         if self.retired.len() != before {
             self.next = now;
         }
     }
 
+    /// All but those that begin to drain: until the rings speak of them no more, a connection that
+    /// begins could find nobody to take it.
     pub(super) fn write_backends(&mut self, now: Instant) {
+        for (number, address, state) in self.wanted_backends() {
+            if !self.begins_to_drain(number, state) {
+                self.write_backend(number, address, state, now);
+            }
+        }
+    }
+
+    /// What [`Keeper::write_backends`] has left.
+    pub(super) fn write_drains(&mut self, now: Instant) {
+        for (number, address, state) in self.wanted_backends() {
+            if self.begins_to_drain(number, state) {
+                self.write_backend(number, address, state, now);
+            }
+        }
+    }
+
+    fn wanted_backends(&self) -> Vec<(u64, IpAddr, State)> {
         let planned = self.plan.iter().flat_map(|plan| &plan.backends);
         let planned =
             planned.map(|(identity, backend)| (identity.number(), identity.address, backend.state));
         let retired = self.retired.iter();
         let retired = retired.map(|(number, one)| (*number, one.address, State::Draining));
-        let wanted: Vec<_> = planned.chain(retired).collect();
-        for (number, address, state) in wanted {
-            self.write_backend(number, address, state, now);
-        }
+        planned.chain(retired).collect()
+    }
+
+    fn begins_to_drain(&self, number: u64, wanted: State) -> bool {
+        let written = self.ids.get(number).and_then(|id| self.written.get(&id));
+        wanted == State::Draining && written.is_some_and(|one| one.state == State::Active)
     }
 
     fn write_backend(&mut self, number: u64, address: IpAddr, state: State, now: Instant) {
