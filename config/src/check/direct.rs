@@ -164,9 +164,9 @@ fn unserved(ip: IpAddr) -> Option<(&'static str, &'static str)> {
 fn check_listener(listener: &PlacedListener, pool: &PlacedPool, d: &mut Diagnostics) {
     let name = &pool.item.name;
     let places = &listener.places;
-    if let Some(tls) = places.tls {
+    if let Some(tls) = &places.tls {
         let message = format!("the pool `{name}` is a direct one: TLS cannot be terminated here");
-        d.error(tls.cert, "conflicting-keys", message)
+        d.error(tls.tls, "conflicting-keys", message)
             .help("leave `tls` out, and let the backends have the certificate");
     }
     if listener.item.proxy_protocol {

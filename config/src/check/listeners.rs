@@ -80,15 +80,32 @@ fn overlap(one: &BindAddr, other: &BindAddr) -> bool {
 }
 
 fn check_tls_files(listener: &Placed<Listener, ListenerPlaces>, d: &mut Diagnostics) {
-    let (Some(files), Some(places)) = (&listener.item.tls, listener.places.tls) else {
+    let (Some(tls), Some(places)) = (&listener.item.tls, &listener.places.tls) else {
         return;
     };
-    for (path, place) in [(&files.cert, places.cert), (&files.key, places.key)] {
-        if let Some(trouble) = trouble(path) {
-            let message = format!("{} {trouble}", path.display());
-            d.error(place, "unreadable-file", message)
-                .help("relative paths start at the folder of the policy file");
+    let certs = tls.certs.iter().zip(&places.certs);
+    for (files, (cert, key)) in certs {
+        check_file(&files.cert, *cert, d);
+        check_file(&files.key, *key, d);
+    }
+    if let Some(folder) = tls.folder.as_deref().filter(|folder| !folder.is_dir()) {
+        let message = format!("there is no folder {}", folder.display());
+        d.error(places.folder, "unreadable-file", message)
+            .help("relative paths start at the folder of the policy file");
+    }
+    if let Some(clients) = &tls.clients {
+        check_file(&clients.ca, places.ca, d);
+        for (file, place) in clients.crl.iter().zip(&places.crl) {
+            check_file(file, *place, d);
         }
+    }
+}
+
+fn check_file(path: &Path, place: Place, d: &mut Diagnostics) {
+    if let Some(trouble) = trouble(path) {
+        let message = format!("{} {trouble}", path.display());
+        d.error(place, "unreadable-file", message)
+            .help("relative paths start at the folder of the policy file");
     }
 }
 

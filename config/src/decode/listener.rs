@@ -1,10 +1,9 @@
 use super::reader::Reader;
 use super::route::redirect;
-use super::top::non_empty;
-use super::{ListenerPlaces, Placed, TlsPlaces};
+use super::tls::tls;
+use super::{ListenerPlaces, Placed};
 use crate::diagnostics::Diagnostics;
-use crate::keys::Kind;
-use crate::policy::{Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, TlsFiles};
+use crate::policy::{Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol};
 use crate::value::{Unfit, parse_bind, parse_network};
 
 /// Keys of `[listener.*]`, and of its `timeouts` and `limits`, that mean nothing without HTTP.
@@ -155,32 +154,6 @@ fn refuse_http_keys(reader: &Reader<'_>, protocol: &str, d: &mut Diagnostics) {
                 .help("leave it out");
         }
     }
-}
-
-fn tls(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<(TlsFiles, TlsPlaces)> {
-    let found = reader.find("tls")?;
-    let Kind::Table(section) = found.key.kind else {
-        return None;
-    };
-    let reader = reader.table(d, "tls", section)?;
-    reader.require(d, "cert");
-    reader.require(d, "key");
-    let cert = reader.text(d, "cert", non_empty);
-    let key = reader.text(d, "key", non_empty);
-    let place_of = |key: &str| {
-        reader
-            .find(key)
-            .map_or(reader.place(), |found| found.node.place)
-    };
-    let places = TlsPlaces {
-        cert: place_of("cert"),
-        key: place_of("key"),
-    };
-    let files = TlsFiles {
-        cert: d.sources.folder(places.cert).join(cert?),
-        key: d.sources.folder(places.key).join(key?),
-    };
-    Some((files, places))
 }
 
 fn timeouts(reader: &Reader<'_>, d: &mut Diagnostics) -> ListenerTimeouts {

@@ -23,6 +23,7 @@ mod scalar;
 mod script;
 mod split;
 mod sticky;
+mod tls;
 mod top;
 
 use std::net::IpAddr;
@@ -70,10 +71,15 @@ pub(crate) struct ListenerPlaces {
 }
 
 /// Where the file names of a listener's TLS stand.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct TlsPlaces {
-    pub(crate) cert: Place,
-    pub(crate) key: Place,
+    pub(crate) tls: Place,
+    /// Certificate and key, as long as `Tls::certs`.
+    pub(crate) certs: Vec<(Place, Place)>,
+    pub(crate) folder: Place,
+    pub(crate) ca: Place,
+    /// As long as `TlsClients::crl`.
+    pub(crate) crl: Vec<Place>,
 }
 
 /// Where the parts of a route stand.

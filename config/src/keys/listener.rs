@@ -35,8 +35,9 @@ pub static LISTENER: Section = Section {
         ),
         Key::new(
             "tls",
-            Kind::Table(&TLS),
-            "Certificate and key; with them TLS is terminated here.",
+            Kind::Table(&super::tls::TLS),
+            "Certificates and keys; with them TLS is terminated here. They are watched: replace the files, \
+             and new handshakes use them.",
             "{ cert = \"shop.pem\", key = \"shop.key\" }",
         ),
         Key::new(
@@ -95,27 +96,6 @@ pub static LISTENER: Section = Section {
         )
         .default("\"strict\"")
         .inherited(),
-    ],
-};
-
-static TLS: Section = Section {
-    name: "tls",
-    doc: "Files in PEM format; relative paths start at the folder of the policy file.",
-    keys: &[
-        Key::new(
-            "cert",
-            Kind::Text(Format::File),
-            "The certificate chain, the server's own certificate first.",
-            "\"shop.pem\"",
-        )
-        .required(),
-        Key::new(
-            "key",
-            Kind::Text(Format::File),
-            "The private key.",
-            "\"shop.key\"",
-        )
-        .required(),
     ],
 };
 

@@ -18,6 +18,7 @@ mod route;
 mod route_limit;
 mod split;
 mod sticky;
+mod tls;
 mod top;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Redirect;
+use super::{Redirect, Tls};
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,8 +26,8 @@ pub struct Listener {
     pub bind: Vec<BindAddr>,
     /// What is spoken there.
     pub protocol: Protocol,
-    /// Certificate and key, if TLS is terminated.
-    pub tls: Option<TlsFiles>,
+    /// Certificates and keys, if TLS is terminated.
+    pub tls: Option<Tls>,
     /// Every request is answered by a redirect (`redirect = "https"`).
     pub redirect: Option<Redirect>,
     /// Time limits.
@@ -76,15 +76,6 @@ impl Protocol {
             Self::Udp { .. } => "udp",
         }
     }
-}
-
-/// `tls = { cert = "...", key = "..." }`; both PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TlsFiles {
-    /// The certificate chain, the leaf first.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
 }
 
 /// `listener.timeouts`

@@ -17,6 +17,7 @@ mod route;
 mod route_limit;
 mod split;
 mod sticky;
+mod tls;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -30,9 +31,7 @@ pub use direct::{Datapath, Direct, DirectProcess, Forward, Service, Transport};
 pub(crate) use direct::{addresses, contact_addresses};
 pub use discover::{Discover, Lookup};
 pub use eject::{Eject, ErrorRatio, Panic};
-pub use listener::{
-    BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate, TlsFiles,
-};
+pub use listener::{BindAddr, Desync, Listener, ListenerLimits, ListenerTimeouts, Protocol, Rate};
 pub use pool::{Backend, BackendAddr, Check, Health, Pool, PoolTimeouts, ScriptStep};
 pub use pool_limit::{PoolLimit, Queue};
 pub use retry::{Hedge, Quantile, Retry, RetryOn};
@@ -43,6 +42,7 @@ pub use route::{
 pub use route_limit::{LimitBy, RouteLimit};
 pub use split::Split;
 pub use sticky::{SameSite, Sticky, StickyKey};
+pub use tls::{Tls, TlsClients, TlsFiles};
 
 use crate::outline::Outline;
 use crate::report::Report;

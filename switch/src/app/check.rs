@@ -38,12 +38,12 @@ pub(super) fn run(check: Check) -> Exit {
 /// Where a policy is checked, its certificates need not be: it is right without them.
 fn tell_of_certificates(policy: &Policy) {
     let tickets = TicketKeys::new();
-    for files in policy
+    for tls in policy
         .listeners
         .iter()
         .filter_map(|listener| listener.tls.as_ref())
     {
-        if let Err(error) = Slot::tls(files, &tickets) {
+        if let Err(error) = Slot::tls(tls, &tickets) {
             output::message(&format!("warning: this machine could not run it: {error}"));
         }
     }

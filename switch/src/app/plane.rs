@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use pointsman_config::policy::{BindAddr, TlsFiles};
+use pointsman_config::policy::{BindAddr, Tls};
 
 use crate::control::Listeners;
 use crate::data::{self, Census, Drain, Plane};
 use crate::endpoint::EndpointId;
 use crate::pulse::Pulses;
 use crate::shared::tickets::TicketKeys;
-use crate::snapshot::ListenerSettings;
+use crate::snapshot::{ListenerSettings, Terminator};
 
 /// The data plane until it drains.
 #[derive(Debug)]
@@ -57,11 +57,8 @@ impl Slot {
 impl Listeners for Slot {
     type Prepared = data::Prepared;
 
-    fn tls(
-        files: &TlsFiles,
-        tickets: &Arc<TicketKeys>,
-    ) -> Result<Arc<rustls::ServerConfig>, String> {
-        data::tls::server_config(files, tickets).map_err(|error| error.to_string())
+    fn tls(tls: &Tls, tickets: &Arc<TicketKeys>) -> Result<Arc<Terminator>, String> {
+        data::tls::terminator(tls, tickets).map_err(|error| error.to_string())
     }
 
     fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<data::Prepared, String> {

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pointsman_config::policy::{BindAddr, TlsFiles};
+use pointsman_config::policy::{BindAddr, Tls};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
@@ -49,13 +49,13 @@ use crate::event::Event;
 use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::tickets::TicketKeys;
-use crate::snapshot::ListenerSettings;
+use crate::snapshot::{ListenerSettings, Terminator};
 use agents::Registrar;
 use contact::desk::ContactParts;
 use direct::Direct;
 use readiness::Readiness;
 use reconcile::Reconciler;
-use reload::Reloads;
+use reload::{Reloads, Watched};
 use source::Source;
 use state::State;
 
@@ -71,10 +71,7 @@ pub trait Listeners: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the files cannot be used, in words for the operator.
-    fn tls(
-        files: &TlsFiles,
-        tickets: &Arc<TicketKeys>,
-    ) -> Result<Arc<rustls::ServerConfig>, String>;
+    fn tls(tls: &Tls, tickets: &Arc<TicketKeys>) -> Result<Arc<Terminator>, String>;
 
     /// Opens the sockets that are wanted and not there yet. Nothing changes until
     /// [`Listeners::commit`].
@@ -260,7 +257,7 @@ fn spawn_all<L: Listeners>(
         readiness,
     } = setup;
     let orders = contact.as_ref().map(|contact| contact.desk.clone());
-    let sources = state.sources();
+    let (sources, certificates) = (state.loaded().sources(), state.loaded().certificates());
     let hub = state.hub().clone();
     let (first, journal) = (state.policy().clone(), state.journal().clone());
     if let Some(contact) = &contact {
@@ -282,14 +279,25 @@ fn spawn_all<L: Listeners>(
         (contact, registrar, direct),
     );
     tokio::spawn(reconciler.run());
-    let watcher = if watch {
-        watch::start(&sources, reloads.clone())
-    } else {
-        None
+    let asked = reloads.clone();
+    let watched = match watch {
+        true => Watched::All(watch::start(&sources, move || {
+            asked.ask("a file has changed")
+        })),
+        false => Watched::Certificates(watch::start(&certificates, move || {
+            asked.ask_for_certificates();
+        })),
     };
     let told = journal.clone();
     let told_source = source.clone();
-    let worker = reload::Worker::new::<L>(source, common, desk.clone(), hub.clone(), watcher, told);
+    let worker = reload::Worker::new::<L>(
+        (source, first.clone()),
+        common,
+        desk.clone(),
+        hub.clone(),
+        watched,
+        told,
+    );
     tokio::spawn(worker.run(requests));
     let (live, history) = (live::Live::default(), history::History::default());
     if admin.is_some() {

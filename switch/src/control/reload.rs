@@ -25,7 +25,17 @@ pub type Outcome = Result<Arc<Policy>, Refused>;
 #[derive(Debug)]
 pub struct Request {
     cause: &'static str,
+    what: What,
     reply: Option<oneshot::Sender<Outcome>>,
+}
+
+/// What is read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The policy and all that it names.
+    Policy,
+    /// The certificates of the policy in force: what was written into its file meanwhile waits.
+    Certificates,
 }
 
 /// Asks for reloads.
@@ -39,7 +49,21 @@ pub struct Reloads {
 impl Reloads {
     /// Asks for a reload and does not wait. When many wait already, one of them will do.
     pub fn ask(&self, cause: &'static str) {
-        let _ = self.requests.try_send(Request { cause, reply: None });
+        self.ask_for(What::Policy, cause);
+    }
+
+    /// Has the certificates of the policy in force read anew, and nothing else.
+    pub fn ask_for_certificates(&self) {
+        self.ask_for(What::Certificates, "certificates have changed");
+    }
+
+    fn ask_for(&self, what: What, cause: &'static str) {
+        let request = Request {
+            cause,
+            what,
+            reply: None,
+        };
+        let _ = self.requests.try_send(request);
     }
 
     /// How the last reload ended, if there was one.
@@ -60,6 +84,7 @@ impl Reloads {
         let (reply, answer) = oneshot::channel();
         let request = Request {
             cause,
+            what: What::Policy,
             reply: Some(reply),
         };
         self.requests
@@ -110,30 +135,55 @@ pub fn channel() -> (Reloads, Inbox) {
 pub struct Worker {
     source: Source,
     load: fn(&Source, &InCommon) -> Result<Loaded, Refused>,
+    renew: fn(Arc<Policy>, &InCommon) -> Result<Loaded, Refused>,
+    in_force: Arc<Policy>,
     common: InCommon,
     desk: Desk,
     hub: Arc<Hub>,
-    watcher: Option<Watcher>,
+    watched: Watched,
     journal: Journal,
 }
 
+/// Files that are watched.
+#[derive(Debug)]
+pub enum Watched {
+    /// All that the policy is made of.
+    All(Option<Watcher>),
+    /// Its certificates alone.
+    Certificates(Option<Watcher>),
+}
+
+impl Watched {
+    fn follow(&mut self, loaded: &Loaded) {
+        let (watcher, sources) = match self {
+            Self::All(watcher) => (watcher, loaded.sources()),
+            Self::Certificates(watcher) => (watcher, loaded.certificates()),
+        };
+        if let Some(watcher) = watcher {
+            watcher.follow(&sources);
+        }
+    }
+}
+
 impl Worker {
-    /// Reads from `source`, hands over at `desk`; `watcher` is told of files that were added.
+    /// Reads from `source`, hands over at `desk`; `watched` is told of files that were added.
     pub fn new<L: Listeners>(
-        source: Source,
+        (source, in_force): (Source, Arc<Policy>),
         common: InCommon,
         desk: Desk,
         hub: Arc<Hub>,
-        watcher: Option<Watcher>,
+        watched: Watched,
         journal: Journal,
     ) -> Self {
         Self {
             source,
             load: Source::load::<L>,
+            renew: Loaded::new::<L>,
+            in_force,
             common,
             desk,
             hub,
-            watcher,
+            watched,
             journal,
         }
     }
@@ -145,8 +195,11 @@ impl Worker {
             while let Ok(next) = inbox.requests.try_recv() {
                 together.push(next);
             }
-            let outcome = self.reload(together[0].cause).await;
+            let whole = together.iter().find(|one| one.what == What::Policy);
+            let request = whole.unwrap_or(&together[0]);
+            let outcome = self.reload(request.what, request.cause).await;
             if let Ok(policy) = &outcome {
+                self.in_force = policy.clone();
                 inbox.in_force.send_replace(Some(policy.clone()));
             }
             inbox.last.send_replace(Some(outcome.clone()));
@@ -156,12 +209,12 @@ impl Worker {
         }
     }
 
-    async fn reload(&mut self, cause: &'static str) -> Outcome {
+    async fn reload(&mut self, what: What, cause: &'static str) -> Outcome {
         tracing::info!(cause, "reloading");
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
         }
-        let outcome = self.replace().await;
+        let outcome = self.replace(what).await;
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         self.hub.reload(outcome.is_ok());
         match &outcome {
@@ -179,13 +232,15 @@ impl Worker {
         outcome
     }
 
-    async fn replace(&mut self) -> Outcome {
+    async fn replace(&mut self, what: What) -> Outcome {
         let (load, source, common) = (self.load, self.source.clone(), self.common.clone());
-        let loaded = tokio::task::spawn_blocking(move || load(&source, &common));
+        let (renew, in_force) = (self.renew, self.in_force.clone());
+        let loaded = tokio::task::spawn_blocking(move || match what {
+            What::Policy => load(&source, &common),
+            What::Certificates => renew(in_force, &common),
+        });
         let loaded = loaded.await.map_err(|_| Refused::Ending)??;
-        if let Some(watcher) = &mut self.watcher {
-            watcher.follow(&loaded.sources());
-        }
+        self.watched.follow(&loaded);
         self.desk.apply(loaded).await
     }
 }

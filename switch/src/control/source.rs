@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointsman_config::policy::{Policy, TlsFiles};
+use pointsman_config::policy::{Policy, Tls};
 use pointsman_config::report::Report;
 
 use super::Listeners;
 use super::watch::Sources;
 use crate::shared::InCommon;
-use crate::snapshot::TlsConfigs;
+use crate::snapshot::{Terminator, TlsConfigs};
 
 /// Where policies come from.
 #[derive(Debug, Clone)]
@@ -45,23 +46,7 @@ impl Source {
             Self::File(path) => Policy::from_path(path),
             Self::Simple { listen, backends } => Policy::simple(listen, backends),
         };
-        let policy = policy.map_err(Refused::Policy)?;
-        let mut tls = HashMap::new();
-        for files in policy
-            .listeners
-            .iter()
-            .filter_map(|listener| listener.tls.as_ref())
-        {
-            if !tls.contains_key(files) {
-                let digest = digest(files);
-                let config = L::tls(files, &common.tickets).map_err(Refused::Tls)?;
-                tls.insert(files.clone(), Certificate { digest, config });
-            }
-        }
-        Ok(Loaded {
-            policy: Arc::new(policy),
-            tls,
-        })
+        Loaded::new::<L>(Arc::new(policy.map_err(Refused::Policy)?), common)
     }
 }
 
@@ -71,13 +56,30 @@ pub struct Loaded {
     /// The policy.
     pub policy: Arc<Policy>,
     /// Its certificates.
-    pub tls: HashMap<TlsFiles, Certificate>,
+    pub tls: HashMap<Tls, Certificate>,
 }
 
 impl Loaded {
+    /// Reads the certificates of a policy. Blocks on files.
+    ///
+    /// # Errors
+    /// The first certificate that cannot be used.
+    pub fn new<L: Listeners>(policy: Arc<Policy>, common: &InCommon) -> Result<Self, Refused> {
+        let listeners = policy.listeners.iter();
+        let mut tls = HashMap::new();
+        for wanted in listeners.filter_map(|listener| listener.tls.as_ref()) {
+            if !tls.contains_key(wanted) {
+                let digest = digest(wanted);
+                let config = L::tls(wanted, &common.tickets).map_err(Refused::Tls)?;
+                tls.insert(wanted.clone(), Certificate { digest, config });
+            }
+        }
+        Ok(Self { policy, tls })
+    }
+
     /// Takes over from `previous` what terminates TLS with files whose content has not changed:
     /// its listeners stay the same, and sessions of clients without tickets stay good.
-    pub fn keep(&mut self, previous: &HashMap<TlsFiles, Certificate>) {
+    pub fn keep(&mut self, previous: &HashMap<Tls, Certificate>) {
         for (files, certificate) in &mut self.tls {
             match previous.get(files) {
                 Some(before) if before.digest == certificate.digest => {
@@ -88,16 +90,21 @@ impl Loaded {
         }
     }
 
-    /// What it was made of: the policy's files and folders, certificates and keys.
-    pub fn sources(&self) -> Sources {
-        let tls = self
-            .tls
-            .keys()
-            .flat_map(|files| [files.cert.clone(), files.key.clone()]);
+    /// Its certificates and keys, and what else TLS is terminated with.
+    pub fn certificates(&self) -> Sources {
+        let folders = self.tls.keys().filter_map(|tls| tls.folder.clone());
         Sources {
-            files: self.policy.sources.iter().cloned().chain(tls).collect(),
-            folders: self.policy.folders.clone(),
+            files: self.tls.keys().flat_map(files).collect(),
+            folders: folders.collect(),
         }
+    }
+
+    /// All that it was made of: the policy's files and folders, and the certificates.
+    pub fn sources(&self) -> Sources {
+        let mut all = self.certificates();
+        all.files.extend_from_slice(&self.policy.sources);
+        all.folders.extend_from_slice(&self.policy.folders);
+        all
     }
 
     /// What terminates TLS, by files.
@@ -112,7 +119,7 @@ impl Loaded {
 #[derive(Debug, Clone)]
 pub struct Certificate {
     digest: Option<u64>,
-    config: Arc<rustls::ServerConfig>,
+    config: Arc<Terminator>,
 }
 
 /// Why a policy did not come into force.
@@ -155,11 +162,21 @@ impl Refused {
     }
 }
 
+/// Everything that TLS is terminated with.
+fn files(tls: &Tls) -> Vec<PathBuf> {
+    let certs = tls.files().unwrap_or_default().into_iter();
+    let certs = certs.flat_map(|files| [files.cert, files.key]);
+    let clients = tls.clients.iter();
+    let clients = clients.flat_map(|clients| iter::once(&clients.ca).chain(&clients.crl).cloned());
+    certs.chain(clients).collect()
+}
+
 /// `None` when the files cannot be read, and for equal files always the same.
-fn digest(files: &TlsFiles) -> Option<u64> {
-    let both = (
-        std::fs::read(&files.cert).ok()?,
-        std::fs::read(&files.key).ok()?,
-    );
-    Some(foldhash::quality::FixedState::with_seed(0).hash_one(both))
+fn digest(tls: &Tls) -> Option<u64> {
+    let files = files(tls);
+    let contents = files
+        .iter()
+        .map(|file| Some((file, std::fs::read(file).ok()?)));
+    let contents = contents.collect::<Option<Vec<_>>>()?;
+    Some(foldhash::quality::FixedState::with_seed(0).hash_one(contents))
 }

@@ -9,8 +9,6 @@ use std::time::Duration;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use super::reload::Reloads;
-
 /// An editor's steps follow each other within this time.
 const SETTLE: Duration = Duration::from_millis(150);
 
@@ -73,9 +71,9 @@ impl Watcher {
     }
 }
 
-/// Watches these; each change asks for one reload. `None` when the system has no means for it,
-/// which is logged.
-pub fn start(sources: &Sources, reloads: Reloads) -> Option<Watcher> {
+/// Watches these, and tells of each change once. `None` when the system has no means for it, which is
+/// logged.
+pub fn start(sources: &Sources, tell: impl Fn() + Send + 'static) -> Option<Watcher> {
     let known = Arc::<Mutex<Known>>::default();
     let (bell, mut changed) = mpsc::channel(1);
     let shared = known.clone();
@@ -102,7 +100,7 @@ pub fn start(sources: &Sources, reloads: Reloads) -> Option<Watcher> {
             tokio::time::sleep(SETTLE).await;
             // What rang during the pause belongs to the same change.
             while changed.try_recv().is_ok() {}
-            reloads.ask("a file has changed");
+            tell();
         }
     });
     Some(watcher)
@@ -154,7 +152,8 @@ mod tests {
         let file = folder.path().join("pointsman.toml");
         std::fs::write(&file, "a").expect("written");
         let (reloads, mut requests) = reload::channel();
-        let watcher = start(&files(&file), reloads).expect("files can be watched");
+        let watcher =
+            start(&files(&file), move || reloads.ask("a test")).expect("files can be watched");
         let new = folder.path().join(".pointsman.toml.swp");
         std::fs::write(&new, "b").expect("written");
         std::fs::rename(&new, &file).expect("renamed");
@@ -172,7 +171,8 @@ mod tests {
         let file = folder.path().join("pointsman.toml");
         std::fs::write(&file, "a").expect("written");
         let (reloads, mut requests) = reload::channel();
-        let watcher = start(&files(&file), reloads).expect("files can be watched");
+        let watcher =
+            start(&files(&file), move || reloads.ask("a test")).expect("files can be watched");
         std::fs::write(folder.path().join("other.toml"), "b").expect("written");
         let got = tokio::time::timeout(SETTLE * 4, requests.next()).await;
         assert!(got.is_err());
@@ -187,7 +187,7 @@ mod tests {
             files: Vec::new(),
             folders: vec![folder.path().to_owned()],
         };
-        let watcher = start(&sources, reloads).expect("files can be watched");
+        let watcher = start(&sources, move || reloads.ask("a test")).expect("files can be watched");
         std::fs::write(folder.path().join(".new.toml.swp"), "a").expect("written");
         let nothing = tokio::time::timeout(SETTLE * 3, requests.next()).await;
         assert!(nothing.is_err(), "an editor's own file is none of ours");

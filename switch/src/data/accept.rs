@@ -15,13 +15,13 @@ use tokio::sync::oneshot;
 
 use super::buffer::{Buffer, SMALL};
 use super::guard::guard;
-use super::l7::{self, ConnInfo, PREFACE};
+use super::l7::{self, ConnInfo, PREFACE, Secured};
 use super::proxy_protocol::{self, Addresses, Decoded};
 use super::stream::Stream;
 use super::worker::{Full, Place, Worker};
 use super::{l4, listener};
 use crate::metrics::Delta;
-use crate::snapshot::ListenerSettings;
+use crate::snapshot::{ListenerSettings, Terminator};
 use crate::sys::local_task;
 
 /// How long accepting rests when the system has no more descriptors or memory.
@@ -196,7 +196,7 @@ async fn serve(
     };
     let stream = match &listener.tls {
         None => stream,
-        Some(config) => match Box::pin(handshake(&worker, &listener, config.clone(), stream)).await
+        Some(terminator) => match Box::pin(handshake(&worker, &listener, terminator, stream)).await
         {
             Some(stream) => stream,
             None => return,
@@ -209,6 +209,7 @@ async fn serve(
         peer,
         peer_text: peer.to_string(),
         scheme: stream.scheme(),
+        secured: Secured::of(&stream, &listener),
         asked,
         listener,
     };
@@ -265,7 +266,7 @@ async fn proxy_header(tcp: &TcpStream) -> Option<Option<Addresses>> {
 async fn handshake(
     worker: &Worker,
     listener: &ListenerSettings,
-    config: Arc<rustls::ServerConfig>,
+    terminator: &Terminator,
     stream: Stream,
 ) -> Option<Stream> {
     let Stream::Tcp(tcp) = stream else {
@@ -273,16 +274,10 @@ async fn handshake(
     };
     let alarm = worker.timer.alarm();
     let config = match listener.policy.protocol {
-        Protocol::Http => config,
-        // What is spoken inside is between the client and its backend: offering HTTP would shut
-        // out clients that ask for anything else.
-        Protocol::Tcp { .. } | Protocol::Udp { .. } => {
-            let mut config = (*config).clone();
-            config.alpn_protocols.clear();
-            Arc::new(config)
-        }
+        Protocol::Http => &terminator.http,
+        Protocol::Tcp { .. } | Protocol::Udp { .. } => &terminator.stream,
     };
-    let accepting = tokio_rustls::TlsAcceptor::from(config).accept(tcp);
+    let accepting = tokio_rustls::TlsAcceptor::from(config.clone()).accept(tcp);
     let done = alarm
         .within(listener.policy.timeouts.handshake, accepting)
         .await;

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, TlsFiles};
+use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, Tls};
 
-use super::{Action, ListenerSettings, Route, RouteTable, Snapshot};
+use super::{Action, ListenerSettings, Route, RouteTable, Snapshot, Terminator};
 use crate::pool::{Lasting, Member, Pool};
 use crate::route::{Router, Split};
 
-/// What terminates TLS, by the files it was made of.
-pub type TlsConfigs = HashMap<TlsFiles, Arc<rustls::ServerConfig>>;
+/// What terminates TLS, by what the policy says of it.
+pub type TlsConfigs = HashMap<Tls, Arc<Terminator>>;
 
 /// Interns names: the places of listeners, routes and pools in metric shards.
 pub trait Ids {
@@ -212,7 +212,7 @@ fn settings(
         tls: listener
             .tls
             .as_ref()
-            .and_then(|files| tls.get(files).cloned()),
+            .and_then(|wanted| tls.get(wanted).cloned()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! worker reads through its own [`SnapshotReader`].
 
 mod build;
+mod certificates;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use crate::pool::Pool;
 use crate::route::Split;
 
 pub use build::{Frame, Ids, TlsConfigs};
+pub use certificates::{Certificate, Certificates, Terminator};
 
 /// One consistent state of policy, members and health. Immutable.
 #[derive(Debug)]
@@ -101,7 +103,7 @@ pub struct ListenerSettings {
     /// Addresses among those it listens on that this host has only while it holds them.
     pub contacts: Vec<IpAddr>,
     /// For TLS listeners: what terminates it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<Terminator>>,
 }
 
 /// The one writer.

@@ -12,6 +12,7 @@ mod support;
 
 mod answers;
 mod bodies;
+mod certificates;
 mod checks;
 mod client;
 mod crowd;

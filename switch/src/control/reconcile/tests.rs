@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use pointsman_config::policy::{BindAddr, TlsFiles};
+use pointsman_config::policy::{BindAddr, Tls};
 
 use super::*;
 use crate::control::contact::desk::ContactParts;
@@ -11,7 +11,7 @@ use crate::endpoint::Health;
 use crate::metrics::Hub;
 use crate::pulse::Pulses;
 use crate::shared::tickets::TicketKeys;
-use crate::snapshot::{ListenerSettings, Snapshot};
+use crate::snapshot::{ListenerSettings, Snapshot, Terminator};
 
 #[derive(Debug, Default)]
 struct Fake {
@@ -22,7 +22,7 @@ struct Fake {
 impl Listeners for Fake {
     type Prepared = ();
 
-    fn tls(_: &TlsFiles, _: &Arc<TicketKeys>) -> Result<Arc<rustls::ServerConfig>, String> {
+    fn tls(_: &Tls, _: &Arc<TicketKeys>) -> Result<Arc<Terminator>, String> {
         Err("no TLS here".to_owned())
     }
 

@@ -18,7 +18,6 @@ use super::random::SplitMix;
 use super::source::Loaded;
 use super::standing::Standing;
 use super::upgrade::{Known, KnownEndpoint};
-use super::watch::Sources;
 use crate::endpoint::{Duty, Endpoint, EndpointId, Health, clock};
 use crate::metrics::Hub;
 use crate::pool::Member;
@@ -175,9 +174,9 @@ impl State {
         &self.loaded.policy
     }
 
-    /// What it was made of.
-    pub fn sources(&self) -> Sources {
-        self.loaded.sources()
+    /// The policy with its certificates.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
     }
 
     /// When it came into force.

@@ -122,11 +122,12 @@ known! {
     7 => { Upgrade b"upgrade"; Trailer b"trailer"; Referer b"referer"; }
     9 => { Forwarded b"forwarded"; }
     10 => { Connection b"connection"; KeepAlive b"keep-alive"; UserAgent b"user-agent"; }
+    11 => { ClientCert b"client-cert"; }
     12 => { MaxForwards b"max-forwards"; ProxyStatus b"proxy-status"; }
     14 => { ContentLength b"content-length"; HttpTwoSettings b"http2-settings"; }
     15 => { XForwardedFor b"x-forwarded-for"; IdempotencyKey b"idempotency-key"; }
     16 => { ProxyConnection b"proxy-connection"; XForwardedHost b"x-forwarded-host"; }
-    17 => { TransferEncoding b"transfer-encoding"; XForwardedProto b"x-forwarded-proto"; }
+    17 => { ClientCertChain b"client-cert-chain"; TransferEncoding b"transfer-encoding"; XForwardedProto b"x-forwarded-proto"; }
     21 => { LoadMetrics b"endpoint-load-metrics"; }
     25 => { LoadMetricsBinary b"endpoint-load-metrics-bin"; }
 }
@@ -155,6 +156,8 @@ impl Known {
             Known::Host
                 | Known::ContentLength
                 | Known::Cookie
+                | Known::ClientCert
+                | Known::ClientCertChain
                 | Known::Forwarded
                 | Known::XForwardedFor
                 | Known::XForwardedHost

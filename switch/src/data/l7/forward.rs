@@ -46,6 +46,9 @@ pub fn request(
             Known::XForwardedProto => trusted && !std::mem::replace(&mut seen.proto, true),
             Known::XForwardedHost => trusted && !std::mem::replace(&mut seen.host, true),
             Known::Forwarded => trusted,
+            Known::ClientCert | Known::ClientCertChain => {
+                trusted && conn.secured.certificate().is_none()
+            }
             Known::Via => {
                 seen.via.push(value);
                 false
@@ -234,6 +237,9 @@ fn identity(
     }
     if !seen.proto && !field::is_edited(edits, b"x-forwarded-proto") {
         field(out, b"X-Forwarded-Proto", conn.scheme.as_bytes());
+    }
+    if let Some(certificate) = conn.secured.certificate() {
+        field(out, b"Client-Cert", certificate.as_bytes());
     }
     let authority = request.get(request.authority);
     if !seen.host && !authority.is_empty() && !field::is_edited(edits, b"x-forwarded-host") {

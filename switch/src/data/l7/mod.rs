@@ -24,6 +24,7 @@ mod record;
 mod relay;
 mod respond;
 mod retry;
+mod secured;
 mod stay;
 mod tunnel;
 mod view;
@@ -37,6 +38,7 @@ use pointsman_config::policy::HashBy;
 
 pub use h1::serve as serve_h1;
 pub use h2::serve as serve_h2;
+pub use secured::Secured;
 
 use self::body::Part;
 use self::client::Client;
@@ -66,6 +68,8 @@ pub struct ConnInfo {
     pub peer_text: String,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// What TLS tells of the client, as far as it is needed.
+    pub secured: Secured,
     /// How often clients had been asked to leave when it came: see [`Worker::must_leave`].
     pub asked: u64,
 }
@@ -133,6 +137,9 @@ async fn answer<'a, C: Client>(
 ) -> Result<Ended, Reason> {
     if scene.worker.is_overloaded() {
         return Err(Reason::Overload);
+    }
+    if scene.conn.secured.misdirects(request, &scene.conn.listener) {
+        return Err(Reason::Misdirected);
     }
     let listener = &scene.listener.policy;
     if let Some(redirect) = &listener.redirect {

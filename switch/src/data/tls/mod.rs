@@ -2,17 +2,23 @@
 
 use std::fmt;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointsman_config::policy::TlsFiles;
+use pointsman_config::policy::{Tls, TlsClients, TlsFiles};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, ServerConfig, sign};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 
 use crate::shared::tickets::TicketKeys;
+use crate::snapshot::{Certificate, Certificates, Terminator};
 
 /// What is offered by ALPN (RFC 7301), the best first.
 pub const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
@@ -20,33 +26,162 @@ pub const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 /// Sessions that can be resumed by identifier, for clients without tickets.
 const SESSIONS: usize = 4096;
 
-/// A server's side of TLS with the certificate and key of `files`: TLS 1.3 and 1.2, session
-/// tickets made with `tickets`, HTTP by ALPN, no early data (its requests could be replayed,
-/// RFC 8470).
+/// A server's side of TLS as `tls` says: TLS 1.3 and 1.2, session tickets made with `tickets`, HTTP
+/// by ALPN, no early data (its requests could be replayed, RFC 8470). Reads files.
 ///
 /// # Errors
 /// [`TlsError`] names the file at fault and what can be done about it.
-pub fn server_config(
-    files: &TlsFiles,
-    tickets: &Arc<TicketKeys>,
-) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn terminator(tls: &Tls, tickets: &Arc<TicketKeys>) -> Result<Arc<Terminator>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let certified = certified_key(files, &provider)?;
-    let ticketer = tickets.ticketer(&certified.cert);
+    let certificates = Arc::new(certificates(tls, &provider)?);
+    let clients = match &tls.clients {
+        None => None,
+        Some(clients) => Some(Clients::read(clients)?),
+    };
+    let chains = certificates.all().iter();
+    let chains = chains
+        .flat_map(|one| &one.certified.cert)
+        .map(AsRef::as_ref);
+    let parts = chains.chain(clients.iter().flat_map(Clients::parts));
+    let ticketer = tickets.ticketer(parts);
+    let of_cert = |fault| TlsError {
+        file: certificates.all()[0].file.clone(),
+        fault,
+    };
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| of_cert(Fault::Unusable(error)))?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => builder.with_client_cert_verifier(clients.verifier(provider)?),
+    };
+    let mut stream = builder.with_cert_resolver(certificates.clone());
+    stream.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);
+    stream.ticketer = ticketer;
+    stream.max_early_data_size = 0;
+    let mut http = stream.clone();
+    http.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+    Ok(Arc::new(Terminator {
+        http: Arc::new(http),
+        stream: Arc::new(stream),
+        strict: tls.clients.is_some() || tls.folder.is_some() || certificates.all().len() > 1,
+        certificates,
+    }))
+}
+
+fn certificates(tls: &Tls, provider: &CryptoProvider) -> Result<Certificates, TlsError> {
+    let of_folder = |fault| TlsError {
+        file: tls.folder.clone().unwrap_or_default(),
+        fault,
+    };
+    let files = tls.files();
+    let files = files.map_err(|error| of_folder(Fault::Unreadable(error)))?;
+    let all = files.iter().map(|files| certificate(files, provider));
+    let all = all.collect::<Result<Vec<_>, _>>()?;
+    match all.is_empty() {
+        true => Err(of_folder(Fault::EmptyFolder)),
+        false => Ok(Certificates::new(all)),
+    }
+}
+
+fn certificate(files: &TlsFiles, provider: &CryptoProvider) -> Result<Certificate, TlsError> {
+    let certified = certified_key(files, provider)?;
     let of_cert = |fault| TlsError {
         file: files.cert.clone(),
         fault,
     };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| of_cert(Fault::Unusable(error)))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(sign::SingleCertAndKey::from(certified)));
-    config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
-    config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);
-    config.ticketer = ticketer;
-    config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    let leaf = certified.end_entity_cert();
+    let leaf = leaf.map_err(|error| of_cert(Fault::Unusable(error)))?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf)
+        .map_err(|error| of_cert(Fault::NotX509(error.to_string())))?;
+    Ok(Certificate {
+        names: names(&leaf),
+        not_after: leaf.validity().not_after.timestamp(),
+        file: files.cert.clone(),
+        certified: Arc::new(certified),
+    })
+}
+
+/// The hosts that a certificate is for; its common name only counts where it names no others
+/// (RFC 9525 does without, but certificates made by hand still do not).
+fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let others = leaf.subject_alternative_name().ok().flatten();
+    let others = others.iter().flat_map(|others| &others.value.general_names);
+    let names = others.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    let names: Vec<_> = names.collect();
+    if !names.is_empty() {
+        return names;
+    }
+    let common = leaf.subject().iter_common_name();
+    let common = common.filter_map(|name| name.as_str().ok());
+    common.map(str::to_ascii_lowercase).collect()
+}
+
+/// What is read of those that clients' certificates are held against.
+struct Clients<'a> {
+    policy: &'a TlsClients,
+    roots: Vec<CertificateDer<'static>>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl<'a> Clients<'a> {
+    fn read(policy: &'a TlsClients) -> Result<Self, TlsError> {
+        let mut revoked = Vec::new();
+        for file in &policy.crl {
+            let lists = CertificateRevocationListDer::pem_file_iter(file);
+            let lists = lists.and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            revoked.extend(lists.map_err(|error| TlsError {
+                file: file.clone(),
+                fault: Fault::from_pem(error),
+            })?);
+        }
+        let roots = read_chain(&policy.ca).map_err(|fault| TlsError {
+            file: policy.ca.clone(),
+            fault,
+        })?;
+        Ok(Self {
+            policy,
+            roots,
+            revoked,
+        })
+    }
+
+    /// What a session depends on.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mode: &[u8] = if self.policy.optional {
+            b"optional"
+        } else {
+            b"required"
+        };
+        let roots = self.roots.iter().map(AsRef::as_ref);
+        let revoked = self.revoked.iter().map(AsRef::as_ref);
+        iter::once(mode).chain(roots).chain(revoked)
+    }
+
+    fn verifier(
+        self,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let of_ca = |fault| TlsError {
+            file: self.policy.ca.clone(),
+            fault,
+        };
+        let mut roots = RootCertStore::empty();
+        for root in self.roots {
+            let added = roots.add(root);
+            added.map_err(|error| of_ca(Fault::Unusable(error)))?;
+        }
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .with_crls(self.revoked);
+        if self.policy.optional {
+            builder = builder.allow_unauthenticated();
+        }
+        let built = builder.build();
+        built.map_err(|error| of_ca(Fault::Verifier(error.to_string())))
+    }
 }
 
 fn certified_key(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
@@ -121,6 +256,12 @@ pub enum Fault {
     NotPem(pem::Error),
     /// No certificate is in it.
     NoCertificate,
+    /// The folder has no certificates.
+    EmptyFolder,
+    /// The certificate is not well-formed.
+    NotX509(String),
+    /// Certificates of clients cannot be verified by it.
+    Verifier(String),
     /// No private key is in it.
     NoKey,
     /// The private key is under a pass phrase.
@@ -173,7 +314,17 @@ impl Fault {
                 "name the key that the certificate was requested with, and put the server's own \
                  certificate first in its file"
             }
-            Fault::Unusable(_) => "issue the certificate again as X.509 version 3",
+            Fault::EmptyFolder => {
+                "put certificates there: NAME.pem with NAME.key, or a folder for each as certbot has \
+                 them (fullchain.pem, privkey.pem)"
+            }
+            Fault::NotX509(_) | Fault::Unusable(_) => {
+                "issue the certificate again as X.509 version 3"
+            }
+            Fault::Verifier(_) => {
+                "name the authorities' certificates in `ca`, and lists of theirs that are in force in \
+                 `crl`"
+            }
         }
     }
 }
@@ -185,6 +336,9 @@ impl fmt::Display for TlsError {
             Fault::Unreadable(error) => write!(f, "cannot be read: {error}")?,
             Fault::NotPem(error) => write!(f, "is not valid PEM: {error}")?,
             Fault::NoCertificate => write!(f, "holds no certificate")?,
+            Fault::EmptyFolder => write!(f, "holds no certificates")?,
+            Fault::NotX509(error) => write!(f, "is no certificate: {error}")?,
+            Fault::Verifier(error) => write!(f, "cannot verify clients: {error}")?,
             Fault::NoKey => write!(f, "holds no private key")?,
             Fault::EncryptedKey => write!(f, "the private key is encrypted")?,
             Fault::UnknownKey(error) => write!(f, "the private key cannot be used: {error}")?,

@@ -2,12 +2,30 @@ use std::fs;
 use std::io::{Read, Write};
 use std::time::SystemTime;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, version};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConnection,
+    SignatureScheme, version,
+};
 use tempfile::TempDir;
 
 use super::*;
 use crate::shared::tickets;
+
+/// The server's side with one certificate.
+fn server_config(
+    files: &TlsFiles,
+    tickets: &Arc<TicketKeys>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let tls = Tls {
+        certs: vec![files.clone()],
+        folder: None,
+        clients: None,
+    };
+    terminator(&tls, tickets).map(|terminator| terminator.http.clone())
+}
 
 struct Pair {
     folder: TempDir,
@@ -70,8 +88,17 @@ fn shake_hands(
     client: &Arc<ClientConfig>,
 ) -> (ServerConnection, ClientConnection) {
     let name = ServerName::try_from("shop.example.com").expect("a name");
-    let mut client = ClientConnection::new(client.clone(), name).expect("a client");
-    let mut server = ServerConnection::new(server.clone()).expect("a server");
+    let client = ClientConnection::new(client.clone(), name).expect("a client");
+    go_on(
+        ServerConnection::new(server.clone()).expect("a server"),
+        client,
+    )
+}
+
+fn go_on(
+    mut server: ServerConnection,
+    mut client: ClientConnection,
+) -> (ServerConnection, ClientConnection) {
     for _ in 0..10 {
         let mut wire = Vec::new();
         client.write_tls(&mut wire).expect("memory");
@@ -186,6 +213,175 @@ fn a_session_of_another_certificate_begins_anew() {
         }
         let kind = kind_at(&first, &second, client(&versions, roots));
         assert_eq!(kind, Some(rustls::HandshakeKind::Full));
+    }
+}
+
+/// The certificate that a client is shown which understands these signatures: its host names and the
+/// kind of its key.
+fn shown(server: &Arc<ServerConfig>, name: &str, schemes: &[SignatureScheme]) -> String {
+    let provider = aws_lc_rs::default_provider();
+    let blind = Arc::new(Blind(
+        provider.signature_verification_algorithms,
+        schemes.to_vec(),
+    ));
+    let client = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&version::TLS13])
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(blind)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let client = ClientConnection::new(Arc::new(client), name).expect("a client");
+    let (_, client) = go_on(
+        ServerConnection::new(server.clone()).expect("a server"),
+        client,
+    );
+    let chain = client.peer_certificates().expect("a certificate").to_vec();
+    let (_, leaf) = x509_parser::parse_x509_certificate(&chain[0]).expect("a certificate");
+    format!(
+        "{} {}",
+        names(&leaf).join(" "),
+        leaf.public_key().algorithm.algorithm
+    )
+}
+
+#[derive(Debug)]
+struct Blind(
+    rustls::crypto::WebPkiSupportedAlgorithms,
+    Vec<SignatureScheme>,
+);
+
+impl ServerCertVerifier for Blind {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.1.clone()
+    }
+}
+
+const EC: &str = "1.2.840.10045.2.1";
+const ED25519: &str = "1.3.101.112";
+
+#[test]
+fn a_client_is_shown_the_certificate_of_the_host_that_it_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pair = |file: &str, names: &[&str], algorithm| {
+        let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let cert = rcgen::CertificateParams::new(names).expect("names");
+        let cert = cert.self_signed(&key).expect("a certificate");
+        let path = folder.path().join(file);
+        fs::write(path, cert.pem() + &key.serialize_pem()).expect("written");
+    };
+    let ec = &rcgen::PKCS_ECDSA_P256_SHA256;
+    pair("a.pem", &["shop.example.com", "www.example.com"], ec);
+    pair("b.pem", &["*.example.com"], ec);
+    pair("c.pem", &["shop.example.com"], &rcgen::PKCS_ED25519);
+    let tls = Tls {
+        certs: Vec::new(),
+        folder: Some(folder.path().to_owned()),
+        clients: None,
+    };
+    let made = terminator(&tls, &TicketKeys::new()).expect("sound files");
+    let both = [
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ED25519,
+    ];
+    let modern = |name: &str| shown(&made.http, name, &both);
+    let shop = format!("shop.example.com www.example.com {EC}");
+    for name in [
+        "shop.example.com",
+        "WWW.example.com",
+        "other.org",
+        "a.b.example.com",
+    ] {
+        assert_eq!(modern(name), shop, "{name}");
+    }
+    assert_eq!(modern("api.example.com"), format!("*.example.com {EC}"));
+    let other = shown(&made.http, "shop.example.com", &[SignatureScheme::ED25519]);
+    assert_eq!(other, format!("shop.example.com {ED25519}"));
+    let certificates = &made.certificates;
+    assert!(certificates.are_one("shop.example.com", "www.example.com"));
+    assert!(certificates.are_one("a.example.com", "b.example.com"));
+    assert!(!certificates.are_one("a.example.com", "shop.example.com"));
+    assert!(
+        certificates.are_one("other.org", "shop.example.com"),
+        "it was shown that one"
+    );
+    assert!(!certificates.are_one("shop.example.com", "other.org"));
+    assert!(made.strict);
+}
+
+#[test]
+fn a_folder_without_certificates_and_a_wrong_authority_are_named() {
+    let pair = Pair::new();
+    let empty = tempfile::tempdir().expect("a folder");
+    let mut tls = Tls {
+        certs: Vec::new(),
+        folder: Some(empty.path().to_owned()),
+        clients: None,
+    };
+    let error = terminator(&tls, &TicketKeys::new()).expect_err("nothing to show");
+    assert!(matches!(error.fault, Fault::EmptyFolder), "{error}");
+    assert_eq!(error.file, empty.path());
+    tls.certs = vec![pair.files()];
+    tls.clients = Some(TlsClients {
+        ca: pair.files().key,
+        crl: Vec::new(),
+        optional: false,
+    });
+    let error = terminator(&tls, &TicketKeys::new()).expect_err("a key is no authority");
+    assert!(matches!(error.fault, Fault::NoCertificate), "{error}");
+    assert_eq!(error.file, pair.files().key);
+}
+
+#[test]
+fn a_session_without_a_certificate_of_the_client_is_none_where_one_is_asked_for() {
+    let pair = Pair::new();
+    let keys = TicketKeys::new();
+    let open = server_config(&pair.files(), &keys).expect("sound files");
+    let tls = Tls {
+        certs: vec![pair.files()],
+        folder: None,
+        clients: Some(TlsClients {
+            ca: pair.files().cert,
+            crl: Vec::new(),
+            optional: true,
+        }),
+    };
+    let asking = terminator(&tls, &keys).expect("sound files").http.clone();
+    for versions in VERSIONS {
+        let kind = kind_at(&open, &asking, pair.client(&versions));
+        assert_eq!(kind, Some(rustls::HandshakeKind::Full));
+        let kind = kind_at(&asking, &asking, pair.client(&versions));
+        assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
     }
 }
 

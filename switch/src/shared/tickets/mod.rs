@@ -16,7 +16,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
-use rustls::pki_types::CertificateDer;
 use rustls::server::ProducesTickets;
 
 use self::key::Key;
@@ -85,14 +84,18 @@ impl TicketKeys {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Makes and opens the tickets of a server with this certificate chain. They are good wherever
-    /// the keys and the chain are the same: a client that saw another certificate must not end up
-    /// here without seeing this one, and TLS itself binds a session to a name alone.
-    pub fn ticketer(self: &Arc<Self>, chain: &[CertificateDer<'_>]) -> Arc<dyn ProducesTickets> {
+    /// Makes and opens the tickets of a server that is made of these parts: its certificates, and
+    /// whom it lets in. They are good wherever the keys and all parts are the same. A client that saw
+    /// other certificates must not end up here without seeing these, nor one without a certificate of
+    /// its own where one is asked for: TLS itself binds a session to a name alone.
+    pub fn ticketer<'a>(
+        self: &Arc<Self>,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Arc<dyn ProducesTickets> {
         let mut context = digest::Context::new(&digest::SHA256);
-        for certificate in chain {
-            context.update(&(certificate.len() as u64).to_be_bytes());
-            context.update(certificate);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
         }
         Arc::new(Ticketer {
             keys: self.clone(),

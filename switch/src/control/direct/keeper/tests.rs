@@ -462,7 +462,11 @@ fn a_backend_takes_connections_until_no_ring_speaks_of_it() {
     keeper.work(now);
     keeper.want(wanted(&[(21, Active), (22, Active)]), now);
     keeper.work(now);
-    let expected = ["state 2 Dead", "state 2 Active", "service tcp 192.0.2.10:80"];
+    let expected = [
+        "state 2 Dead",
+        "state 2 Active",
+        "service tcp 192.0.2.10:80",
+    ];
     assert_eq!(log(&shared), expected);
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pointsman_config::policy::Policy;
 
-use crate::data::l7::ConnInfo;
+use crate::data::l7::{ConnInfo, Secured};
 use crate::snapshot::{Frame, Ids, Route, RouteTable, Snapshot};
 
 /// The peer's address.
@@ -64,6 +64,7 @@ impl Scene {
         let policy = policy.unwrap_or_else(|report| panic!("{}", report.render_text(false)));
         let frame = Frame::new(Arc::new(policy), &Default::default(), &NoIds, None);
         let conns = [0, 1].map(|place| ConnInfo {
+            secured: Secured::default(),
             listener: frame.listeners()[place].clone(),
             peer: IpAddr::from([192, 0, 2, 7]),
             peer_text: PEER.to_owned(),
