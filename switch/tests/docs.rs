@@ -58,6 +58,7 @@ fn every_file_that_the_pages_name_is_there() {
         "docs/direct.md",
         "docs/discovery.md",
         "docs/operate.md",
+        "docs/tls.md",
         "docs/selection.md",
         "docs/health.md",
     ];

@@ -421,6 +421,13 @@ fn passive(page: &mut Page, control: &Control) {
 }
 
 fn config(page: &mut Page, control: &Control) {
+    for (listener, name, not_after) in &control.certificates {
+        page.put(
+            Family::TlsCertNotAfter,
+            &[listener, name],
+            *not_after as f64,
+        );
+    }
     page.put(Family::ConfigReloads, &["success"], control.reloads as f64);
     page.put(
         Family::ConfigReloads,

@@ -158,6 +158,11 @@ impl Hub {
         }
     }
 
+    /// The certificates in force: listener, first host, and the end in seconds since 1970.
+    pub fn set_certificates(&self, certificates: Vec<(String, String, i64)>) {
+        self.state.control().certificates = certificates;
+    }
+
     /// The digest of the policy in force. To be told at the start and after each reload.
     pub fn config_info(&self, digest: &str) {
         let mut control = self.state.control();
@@ -285,6 +290,7 @@ pub(super) struct Control {
     /// Seconds since 1970.
     pub(super) in_force_since: Option<f64>,
     pub(super) digest: Option<String>,
+    pub(super) certificates: Vec<(String, String, i64)>,
     pub(super) sources: SourceFigures,
     pub(super) agents: AgentFigures,
     pub(super) watched: [Option<Arc<AtomicU64>>; 2],

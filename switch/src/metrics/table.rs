@@ -140,6 +140,8 @@ metrics! {
         "Connections from clients that were not taken in: a limit of the listener (limit), the process at its limit (overload).";
     RequestsAmbiguous "pointsman_requests_ambiguous_total" Counter ["listener"]
         "Requests that two parsers may read differently and that passed, made plain (desync = defensive or monitor).";
+    TlsCertNotAfter "pointsman_tls_cert_not_after_seconds" Gauge ["listener" "name"]
+        "When a certificate's validity ends, in seconds since 1970, by the first host that it is for.";
     TlsHandshakes "pointsman_tls_handshakes_total" Counter ["listener" "result" "version"]
         "TLS handshakes with clients by result (success, failure) and version.";
     TcpBytes "pointsman_tcp_bytes_total" Counter ["listener" "direction"]

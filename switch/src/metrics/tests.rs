@@ -537,6 +537,8 @@ impl Site {
         self.hub.set_panics(vec![("app".to_owned(), true)]);
         self.hub.reload(true);
         self.hub.config_info("digest");
+        let certificate = ("web".to_owned(), "a.example".to_owned(), 1);
+        self.hub.set_certificates(vec![certificate]);
         self.hub.set_contact(Some(contact_figures()));
         self.hub.set_direct(Some(direct_figures()));
         self.hub

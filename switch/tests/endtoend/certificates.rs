@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::programs::{Nginx, run};
-use crate::support::*;
+use crate::support::{self, *};
 
 /// A folder in which authorities and certificates are made.
 struct Office(TempDir);
@@ -209,4 +209,26 @@ fn clients_show_certificates_and_backends_hear_of_them_and_of_no_forged_one() {
     );
     assert!(asked(&switch, Some("staff")).0);
     assert!(!asked(&switch, Some("stranger")).0);
+}
+
+#[test]
+fn check_tells_of_certificates_that_end_soon_and_of_hosts_without_one() {
+    let office = Office::new();
+    office.issue("a", "a.example", "ca");
+    let own = office.folder();
+    let policy = format!(
+        "[listener.web]\nbind = \":0\"\ntls = {{ folder = \"{own}\", cert = \"{own}/a.pem\", \
+         key = \"{own}/a.key\" }}\n[[route]]\nmatch = {{ host = [\"a.example\", \"*.b.example\"] }}\n\
+         pool = \"app\"\n[pool.app]\nbackends = [\"127.0.0.1:3000\"]\n"
+    );
+    let file = office.path("policy.toml");
+    std::fs::write(&file, policy).expect("written");
+    let (code, _, told) = support::run(&["check", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        told.contains("a.pem: the certificate is over in "),
+        "{told}"
+    );
+    assert!(told.contains("no certificate for *.b.example"), "{told}");
+    assert!(!told.contains("no certificate for a.example"), "{told}");
 }

@@ -1,6 +1,8 @@
 //! What may change while the process runs, and the one way it does: policy, endpoints and health
 //! go in, snapshots come out. No I/O.
 
+mod certificates;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -54,6 +56,7 @@ impl State {
         standing.settle(&loaded.policy.pools, &mut members, now);
         tell_hub(&hub, &members);
         hub.config_info(&loaded.policy.digest);
+        hub.set_certificates(certificates::ends(&frame));
         let publisher = Publisher::new(frame.snapshot(1, members, None));
         let in_force_since = SystemTime::now();
         let wanted = wanted(&loaded.policy, &resolved);
@@ -246,6 +249,7 @@ impl State {
         self.wanted = wanted;
         self.publish_after(Some(previous));
         self.hub.config_info(&self.loaded.policy.digest);
+        self.hub.set_certificates(certificates::ends(&self.frame));
     }
 
     /// Publishes what has changed since the last time.

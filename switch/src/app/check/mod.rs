@@ -1,12 +1,11 @@
 //! `pointsman check`
 
+mod certificates;
+
 use pointsman_config::policy::Policy;
 
-use super::plane::Slot;
 use super::{Exit, NO_FILE, output, policy_file};
 use crate::args::{Check, Format};
-use crate::control::Listeners as _;
-use crate::shared::tickets::TicketKeys;
 
 pub(super) fn run(check: Check) -> Exit {
     let Some(file) = policy_file(check.file) else {
@@ -26,25 +25,13 @@ pub(super) fn run(check: Check) -> Exit {
     let Some(policy) = policy else {
         return Exit::Invalid;
     };
-    tell_of_certificates(&policy);
+    for warning in certificates::warnings(&policy) {
+        output::message(&format!("warning: {warning}"));
+    }
     output::message(&format!(
         "{}: right (policy {})",
         file.display(),
         policy.digest
     ));
     written
-}
-
-/// Where a policy is checked, its certificates need not be: it is right without them.
-fn tell_of_certificates(policy: &Policy) {
-    let tickets = TicketKeys::new();
-    for tls in policy
-        .listeners
-        .iter()
-        .filter_map(|listener| listener.tls.as_ref())
-    {
-        if let Err(error) = Slot::tls(tls, &tickets) {
-            output::message(&format!("warning: this machine could not run it: {error}"));
-        }
-    }
 }
