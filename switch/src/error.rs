@@ -99,6 +99,10 @@ reasons! {
     ConnectTimeout "connect_timeout" Endpoint 504 "connection_timeout";
     /// The connection to the backend failed otherwise.
     ConnectFailed "connect_failed" Endpoint 502 "destination_ip_unroutable";
+    /// TLS with the backend could not be agreed on.
+    TlsFailed "tls_failed" Endpoint 502 "tls_protocol_error";
+    /// The backend's certificate was not accepted.
+    TlsCertificate "tls_certificate" Endpoint 502 "tls_certificate_error";
     /// A kept connection had ended before the request was taken up.
     StaleConnection "stale_connection" Endpoint 502 "connection_terminated";
     /// The backend ended the connection before its answer.

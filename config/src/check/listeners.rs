@@ -101,7 +101,7 @@ fn check_tls_files(listener: &Placed<Listener, ListenerPlaces>, d: &mut Diagnost
     }
 }
 
-fn check_file(path: &Path, place: Place, d: &mut Diagnostics) {
+pub(super) fn check_file(path: &Path, place: Place, d: &mut Diagnostics) {
     if let Some(trouble) = trouble(path) {
         let message = format!("{} {trouble}", path.display());
         d.error(place, "unreadable-file", message)

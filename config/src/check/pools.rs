@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use super::listeners::check_file;
 use crate::backends;
 use crate::decode::{Decoded, Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
@@ -14,6 +15,33 @@ pub(super) fn check_pools(decoded: &Decoded, d: &mut Diagnostics) {
         check_weights(pool, d);
         check_files(pool, d);
         check_port(pool, d);
+        check_tls(pool, d);
+    }
+}
+
+fn check_tls(pool: &Placed<Pool, PoolPlaces>, d: &mut Diagnostics) {
+    let (Some(tls), places) = (&pool.item.tls, &pool.places.tls) else {
+        return;
+    };
+    if let Some(ca) = &tls.ca {
+        check_file(ca, places.ca, d);
+    }
+    if let Some(own) = &tls.own {
+        check_file(&own.cert, places.own.0, d);
+        check_file(&own.key, places.own.1, d);
+    }
+    if !tls.verify {
+        let message = "certificates of backends are not verified: anyone on the way can read and \
+                       change what is sent";
+        d.warning(places.verify, "unverified", message)
+            .help("name the authority that they are from in `ca`, and leave `verify` out");
+    }
+    for (backend, place) in pool.item.backends.iter().zip(&pool.places.backends) {
+        if let BackendAddr::Unix(_) = backend.addr {
+            let message = "there is no TLS over a Unix socket";
+            d.error(*place, "conflicting-keys", message)
+                .help("leave `tls` out of the pool, or let the server listen on a port");
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use super::top::non_empty;
 const DIRECT_ONLY: [&str; 3] = ["datapath", "fallback", "route_optimization"];
 /// Keys that say something about requests and connections, which the switch does not see when it
 /// only passes packets on.
-const PROXY_ONLY: [&str; 11] = [
+const PROXY_ONLY: [&str; 12] = [
+    "tls",
     "balance",
     "hash",
     "bound",

@@ -107,6 +107,16 @@ pub(crate) struct PoolPlaces {
     pub(crate) discover: Vec<Place>,
     /// Whether anything is said about checks.
     pub(crate) has_health: bool,
+    pub(crate) tls: PoolTlsPlaces,
+}
+
+/// Where the parts of a pool's TLS stand.
+#[derive(Debug)]
+pub(crate) struct PoolTlsPlaces {
+    pub(crate) ca: Place,
+    pub(crate) verify: Place,
+    /// Certificate and key.
+    pub(crate) own: (Place, Place),
 }
 
 /// Where the parts of `[agents]` stand.

@@ -7,6 +7,7 @@ use super::pool_limit::{limit, refuse_queue};
 use super::reader::Reader;
 use super::scalar;
 use super::sticky::sticky;
+use super::tls::pool_tls;
 use super::{Placed, PoolPlaces};
 use crate::diagnostics::Diagnostics;
 use crate::keys::{BACKENDS_FILE, Key, Kind, Section};
@@ -30,11 +31,13 @@ pub(super) fn pool(
     let is_direct = forward.direct().is_some();
     let sees_answers = forward.direct().is_none_or(|direct| direct.fallback);
     let balance = balance(reader, d);
+    let (tls, tls_places) = pool_tls(reader, d);
     refuse_queue(reader, d);
     let item = Pool {
         name: name.to_owned(),
         load_report: load_report(reader, &balance, d),
         forward,
+        tls,
         balance,
         spill: reader.share(d, "spill").unwrap_or_default(),
         backends,
@@ -60,6 +63,7 @@ pub(super) fn pool(
         backends: places,
         discover: sources,
         has_health: reader.find("health").is_some(),
+        tls: tls_places,
     };
     Placed {
         item,

@@ -1,14 +1,15 @@
-//! `[listener.NAME.tls]`
+//! `[listener.NAME.tls]` and `[pool.NAME.tls]`
 
 use std::path::PathBuf;
 
-use super::TlsPlaces;
 use super::reader::Reader;
 use super::top::non_empty;
+use super::{PoolTlsPlaces, TlsPlaces};
 use crate::diagnostics::Diagnostics;
 use crate::keys::Kind;
-use crate::policy::{Tls, TlsClients, TlsFiles};
-use crate::source::Place;
+use crate::policy::{PoolTls, Tls, TlsClients, TlsFiles};
+use crate::source::{Place, Value};
+use crate::value::parse_server_name;
 
 pub(super) fn tls(reader: &Reader<'_>, d: &mut Diagnostics) -> Option<(Tls, TlsPlaces)> {
     let Kind::Table(section) = reader.find("tls")?.key.kind else {
@@ -72,6 +73,55 @@ fn clients(reader: &Reader<'_>, d: &mut Diagnostics) -> (Option<TlsClients>, Pla
         optional,
     });
     (clients, place, places)
+}
+
+pub(super) fn pool_tls(
+    reader: &Reader<'_>,
+    d: &mut Diagnostics,
+) -> (Option<PoolTls>, PoolTlsPlaces) {
+    let nowhere = PoolTlsPlaces {
+        ca: reader.place(),
+        verify: reader.place(),
+        own: (reader.place(), reader.place()),
+    };
+    let Some(found) = reader.find("tls") else {
+        return (None, nowhere);
+    };
+    if let Value::Boolean(wanted) = found.node.value {
+        let usual = PoolTls {
+            ca: None,
+            name: None,
+            verify: true,
+            own: None,
+        };
+        return (wanted.then_some(usual), nowhere);
+    }
+    let section = found.key.kind.sections().into_iter().next();
+    let Some(reader) = section.and_then(|section| reader.table(d, "tls", section)) else {
+        return (None, nowhere);
+    };
+    let places = PoolTlsPlaces {
+        ca: place_of(&reader, "ca"),
+        verify: place_of(&reader, "verify"),
+        own: (place_of(&reader, "cert"), place_of(&reader, "key")),
+    };
+    if reader.find("cert").is_some() || reader.find("key").is_some() {
+        reader.require(d, "cert");
+        reader.require(d, "key");
+    }
+    let file = |d: &mut Diagnostics, name: &str, place: Place| {
+        let file = reader.text(d, name, non_empty)?;
+        Some(d.sources.folder(place).join(file))
+    };
+    let (cert, key) = places.own;
+    let own = file(d, "cert", cert).zip(file(d, "key", key));
+    let tls = PoolTls {
+        ca: file(d, "ca", places.ca),
+        name: reader.text(d, "name", parse_server_name),
+        verify: reader.boolean(d, "verify").unwrap_or(true),
+        own: own.map(|(cert, key)| TlsFiles { cert, key }),
+    };
+    (Some(tls), places)
 }
 
 /// Relative paths start at the folder of the file that they stand in.

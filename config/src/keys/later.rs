@@ -4,7 +4,6 @@ const LATER: &[(&str, &str, Option<&str>)] = &[
     ("", "tls", None),
     ("listener", "protocols", None),
     ("route", "mirror", None),
-    ("pool", "tls", None),
 ];
 
 /// Whether the key belongs to the language but not yet to this version; inside, the key of this

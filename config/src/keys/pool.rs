@@ -19,6 +19,12 @@ pub static POOL: Section = Section {
         FALLBACK,
         ROUTE_OPTIMIZATION,
         Key::new(
+            "tls",
+            Kind::AnyOf(&[Kind::Bool, Kind::Table(&super::tls::POOL_TLS)]),
+            "Speaks TLS with the backends, and verifies who they are: `true`, or a table that says how.",
+            "{ ca = \"internal-ca.pem\" }",
+        ),
+        Key::new(
             "balance",
             Kind::Word(&[
                 ("round-robin", "one after the other, by weight"),

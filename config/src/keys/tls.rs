@@ -63,3 +63,45 @@ static TLS_CLIENTS: Section = Section {
         .default("false"),
     ],
 };
+
+/// `[pool.NAME.tls]`
+pub static POOL_TLS: Section = Section {
+    name: "tls",
+    doc: "TLS with backends. Files in PEM format; relative paths start at the folder of the policy file.",
+    keys: &[
+        Key::new(
+            "ca",
+            Kind::Text(Format::File),
+            "The certificates of the authorities that backends' certificates are from. Without it, those \
+             that the system trusts.",
+            "\"internal-ca.pem\"",
+        ),
+        Key::new(
+            "name",
+            Kind::Text(Format::Free),
+            "The host that backends are asked for (SNI) and that their certificates must be for. Without \
+             it, each backend's own name or address, as it is written.",
+            "\"app.internal\"",
+        ),
+        Key::new(
+            "verify",
+            Kind::Bool,
+            "Whether certificates are verified. Without it, anyone on the way can read and change \
+             everything.",
+            "false",
+        )
+        .default("true"),
+        Key::new(
+            "cert",
+            Kind::Text(Format::File),
+            "The certificate that backends are shown which ask for one.",
+            "\"switch.pem\"",
+        ),
+        Key::new(
+            "key",
+            Kind::Text(Format::File),
+            "Its private key.",
+            "\"switch.key\"",
+        ),
+    ],
+};

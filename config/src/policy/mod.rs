@@ -42,7 +42,7 @@ pub use route::{
 pub use route_limit::{LimitBy, RouteLimit};
 pub use split::Split;
 pub use sticky::{SameSite, Sticky, StickyKey};
-pub use tls::{Tls, TlsClients, TlsFiles};
+pub use tls::{PoolTls, Tls, TlsClients, TlsFiles};
 
 use crate::outline::Outline;
 use crate::report::Report;

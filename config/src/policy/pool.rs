@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Balance, Discover, Eject, Forward, Panic, PoolLimit, Sticky};
+use super::{Balance, Discover, Eject, Forward, Panic, PoolLimit, PoolTls, Sticky};
 
 /// `[pool.NAME]`
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Pool {
     pub name: String,
     /// How packets reach the backends.
     pub forward: Forward,
+    /// What backends are spoken to by; `None`: without TLS.
+    pub tls: Option<PoolTls>,
     /// How a backend is chosen.
     pub balance: Balance,
     /// The part of a group's weight that must be up for it to take everything, 0.0 to 1.0.

@@ -33,6 +33,20 @@ pub struct TlsClients {
     pub optional: bool,
 }
 
+/// `pool.tls`: how backends are spoken to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolTls {
+    /// The authorities of their certificates; `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    /// The host that they are asked for and that their certificates are for; `None`: as they are
+    /// written, by name or by address.
+    pub name: Option<String>,
+    /// Whether their certificates are verified.
+    pub verify: bool,
+    /// What is shown to those that ask for a certificate.
+    pub own: Option<TlsFiles>,
+}
+
 /// Endings of certificates' files in a folder.
 const CERTS: [&str; 3] = ["pem", "crt", "cer"];
 

@@ -53,6 +53,17 @@ pub fn parse_host(text: &str) -> Result<HostPattern, Unfit> {
     Ok(pattern(name.to_owned()))
 }
 
+/// The name or address of one server, without a port.
+pub fn parse_server_name(text: &str) -> Result<String, Unfit> {
+    let name = text.to_ascii_lowercase();
+    match is_dns_name(&name) || name.parse::<std::net::IpAddr>().is_ok() {
+        true => Ok(name),
+        false => Err(Unfit::new(format!(
+            "`{text}` is no host name and no IP address"
+        ))),
+    }
+}
+
 /// Labels of letters, digits, `-` and `_`, 63 at most each, 253 in all (RFC 1035 2.3.4; the
 /// underscore is common inside clusters).
 pub(super) fn is_dns_name(name: &str) -> bool {

@@ -16,7 +16,7 @@ mod size;
 pub use address::{parse_backend, parse_bind, parse_network, parse_resolver, parse_service};
 pub use bytes::parse_bytes;
 pub use duration::{format_duration, parse_duration};
-pub use host::parse_host;
+pub use host::{parse_host, parse_server_name};
 pub use http::{
     parse_editable_field_name, parse_field_name, parse_field_value, parse_method, parse_statuses,
     parse_token, parse_value_pattern,

@@ -70,6 +70,7 @@ fn offline(policy: Policy, args: &args::Explain) -> Result<Explained, Exit> {
     let loaded = Loaded {
         policy: Arc::new(policy),
         tls: Default::default(),
+        clients: Default::default(),
     };
     let look = Look::at(&State::new(loaded, Hub::new(1)), addresses, None);
     let pairs = pairs(args).into_iter();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use pointsman_config::policy::{BindAddr, Tls};
+use pointsman_config::policy::{BindAddr, PoolTls, Tls};
 
 use crate::control::Listeners;
 use crate::data::{self, Census, Drain, Plane};
@@ -59,6 +59,10 @@ impl Listeners for Slot {
 
     fn tls(tls: &Tls, tickets: &Arc<TicketKeys>) -> Result<Arc<Terminator>, String> {
         data::tls::terminator(tls, tickets).map_err(|error| error.to_string())
+    }
+
+    fn client_tls(tls: &PoolTls) -> Result<Arc<rustls::ClientConfig>, String> {
+        data::tls::client_config(tls).map_err(|error| error.to_string())
     }
 
     fn prepare(&self, listeners: &[Arc<ListenerSettings>]) -> Result<data::Prepared, String> {

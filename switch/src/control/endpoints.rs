@@ -161,6 +161,9 @@ impl EndpointTable {
                 used: false,
             }
         });
+        if let Some(host) = plan.host {
+            entry.endpoint.tls.set_host(host);
+        }
         if !plan.resolved {
             entry.endpoint.set_health(Health::Unresolved);
         }
@@ -192,6 +195,8 @@ struct Plan {
     priority: u8,
     /// Whether there is an address.
     resolved: bool,
+    /// The host that it is written by, if it is a name.
+    host: Option<String>,
 }
 
 impl Plan {
@@ -203,6 +208,7 @@ impl Plan {
             weight: backend.weight,
             priority: backend.priority,
             resolved: true,
+            host: None,
         }
     }
 
@@ -214,6 +220,7 @@ impl Plan {
             weight,
             priority,
             resolved: false,
+            host: None,
         }
     }
 }
@@ -237,6 +244,7 @@ fn planned(backend: &Backend, resolved: &Resolved) -> Vec<Plan> {
     });
     let plan = |socket: SocketAddr| {
         let mut plan = Plan::of(backend, Address::Tcp(socket));
+        plan.host = Some(host.clone());
         if found.len() > 1 {
             plan.name = format!("{} ({})", backend.name, socket.ip());
         }

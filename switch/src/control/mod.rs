@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pointsman_config::policy::{BindAddr, Tls};
+use pointsman_config::policy::{BindAddr, PoolTls, Tls};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch as watch_channel};
 
@@ -72,6 +72,12 @@ pub trait Listeners: Send + Sync + 'static {
     /// # Errors
     /// Why the files cannot be used, in words for the operator.
     fn tls(tls: &Tls, tickets: &Arc<TicketKeys>) -> Result<Arc<Terminator>, String>;
+
+    /// What speaks TLS with backends as the policy of their pool says.
+    ///
+    /// # Errors
+    /// Why the files cannot be used, in words for the operator.
+    fn client_tls(tls: &PoolTls) -> Result<Arc<rustls::ClientConfig>, String>;
 
     /// Opens the sockets that are wanted and not there yet. Nothing changes until
     /// [`Listeners::commit`].

@@ -6,8 +6,9 @@ use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointsman_config::policy::{Policy, Tls};
+use pointsman_config::policy::{Policy, PoolTls, Tls};
 use pointsman_config::report::Report;
+use rustls::ClientConfig;
 
 use super::Listeners;
 use super::watch::Sources;
@@ -57,6 +58,8 @@ pub struct Loaded {
     pub policy: Arc<Policy>,
     /// Its certificates.
     pub tls: HashMap<Tls, Certificate>,
+    /// What speaks TLS with backends.
+    pub clients: HashMap<PoolTls, Arc<ClientConfig>>,
 }
 
 impl Loaded {
@@ -74,7 +77,19 @@ impl Loaded {
                 tls.insert(wanted.clone(), Certificate { digest, config });
             }
         }
-        Ok(Self { policy, tls })
+        let pools = policy.pools.iter();
+        let mut clients = HashMap::new();
+        for wanted in pools.filter_map(|pool| pool.tls.as_ref()) {
+            if !clients.contains_key(wanted) {
+                let config = L::client_tls(wanted).map_err(Refused::Tls)?;
+                clients.insert(wanted.clone(), config);
+            }
+        }
+        Ok(Self {
+            policy,
+            tls,
+            clients,
+        })
     }
 
     /// Takes over from `previous` what terminates TLS with files whose content has not changed:
@@ -93,8 +108,13 @@ impl Loaded {
     /// Its certificates and keys, and what else TLS is terminated with.
     pub fn certificates(&self) -> Sources {
         let folders = self.tls.keys().filter_map(|tls| tls.folder.clone());
+        let served = self.tls.keys().flat_map(files);
+        let asked = self.clients.keys().flat_map(|tls| {
+            let own = tls.own.iter().flat_map(|own| [&own.cert, &own.key]);
+            tls.ca.iter().chain(own).cloned()
+        });
         Sources {
-            files: self.tls.keys().flat_map(files).collect(),
+            files: served.chain(asked).collect(),
             folders: folders.collect(),
         }
     }

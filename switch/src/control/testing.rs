@@ -28,6 +28,7 @@ pub(crate) fn loaded(backends: &[&str]) -> Loaded {
     Loaded {
         policy: Arc::new(policy(backends)),
         tls: Default::default(),
+        clients: Default::default(),
     }
 }
 

@@ -290,7 +290,7 @@ async fn handshake(
         tls.is_some(),
         version.and_then(|version| version.as_str()),
     );
-    tls.map(|tls| Stream::Tls(Box::new(tls)))
+    tls.map(|tls| Stream::Tls(Box::new(tls.into())))
 }
 
 /// HTTP/2 where ALPN or the preface says so, HTTP/1.1 otherwise.

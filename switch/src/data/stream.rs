@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// One established connection.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
-    /// TLS that is terminated here; boxed, as its state is large and idle connections are many.
+    /// TLS with a client or a backend; boxed, as its state is large and idle connections are many.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

@@ -12,6 +12,7 @@ pub mod orca;
 mod queue;
 mod stamped;
 mod state;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use errors::Errors;
 pub use state::State;
+pub use tls::{Tls, TlsSide};
 
 /// All of a weight, in per mille.
 pub const WHOLE: u16 = 1000;
@@ -124,6 +126,8 @@ pub struct Endpoint {
     pub name: String,
     /// Where it listens.
     pub address: Address,
+    /// What it is spoken to by.
+    pub tls: Tls,
     /// Writer: the reconciler.
     health: AtomicU8,
     /// Writer: the reconciler.
@@ -155,6 +159,7 @@ impl Endpoint {
             pool,
             name,
             address,
+            tls: Tls::default(),
             health: AtomicU8::new(Health::Starting as u8),
             duty: AtomicU8::new(Duty::Active as u8),
             ejected: AtomicBool::new(false),

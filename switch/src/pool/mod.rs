@@ -281,6 +281,7 @@ mod tests {
     fn pool(balance: policy::Balance, members: &[(Health, u32)]) -> Pool {
         let spec = policy::Pool {
             forward: policy::Forward::Proxy,
+            tls: None,
             name: "app".into(),
             balance,
             spill: 0.7,

@@ -232,3 +232,80 @@ fn check_tells_of_certificates_that_end_soon_and_of_hosts_without_one() {
     assert!(told.contains("no certificate for *.b.example"), "{told}");
     assert!(!told.contains("no certificate for a.example"), "{told}");
 }
+
+/// An nginx that speaks TLS as `backend.internal`, asks for certificates of `ca`, and tells whose it got.
+fn tls_server(office: &Office) -> (Nginx, std::net::SocketAddr) {
+    let (own, address) = (office.folder(), free_address());
+    let server = format!(
+        "server {{ listen {address} ssl; ssl_certificate {own}/backend.pem; \
+         ssl_certificate_key {own}/backend.key; ssl_verify_client optional; \
+         ssl_client_certificate {own}/ca.pem; location / {{ \
+         return 200 \"$ssl_server_name $ssl_client_s_dn\\n\"; }} }}\n"
+    );
+    (Nginx::start_with("plain", free_address(), &server), address)
+}
+
+#[test]
+fn backends_are_spoken_to_by_tls_and_have_to_be_who_they_are() {
+    let office = Office::new();
+    office.issue("backend", "backend.internal", "ca");
+    office.issue("switch", "pointsman", "ca");
+    let (_nginx, address) = tls_server(&office);
+    let own = office.folder();
+    let pool = |tls: &str| {
+        format!(
+            "tls = {{ {tls} }}\nhealth = {{ path = \"/\", interval = \"100ms\", fall = 1, rise = 1 }}\n"
+        )
+    };
+    let sound = format!(
+        "ca = \"{own}/ca.pem\", name = \"backend.internal\", cert = \"{own}/switch.pem\", \
+         key = \"{own}/switch.key\""
+    );
+    let switch = Switch::start(&policy(&[address], &pool(&sound)));
+    switch.wait_for_states(&["up"]);
+    for _ in 0..3 {
+        let (status, body) = switch.get("/");
+        assert_eq!(
+            (status, body.trim()),
+            (200, "backend.internal CN=pointsman")
+        );
+    }
+
+    let strange = format!("ca = \"{own}/other-ca.pem\", name = \"backend.internal\"");
+    let misnamed = format!("ca = \"{own}/ca.pem\", name = \"other.internal\"");
+    for wrong in [strange.as_str(), &misnamed, "name = \"backend.internal\""] {
+        let tls = pool(wrong).replace("health", "#");
+        switch.rewrite(&policy(&[address], &tls));
+        assert_eq!(switch.reload(), 0);
+        assert_eq!(switch.get("/").0, 502, "{wrong}");
+    }
+    let (_, metrics) = switch.admin("GET", "/metrics");
+    assert!(metrics.contains("reason=\"tls_certificate\""), "{metrics}");
+
+    switch.rewrite(&policy(&[address], &pool(&misnamed)));
+    assert_eq!(switch.reload(), 0);
+    switch.wait_for_states(&["down"]);
+    assert!(switch.status().to_string().contains("TLS: "), "it says why");
+
+    switch.rewrite(&policy(
+        &[address],
+        &pool("verify = false").replace("health", "#"),
+    ));
+    assert_eq!(switch.reload(), 0);
+    assert_eq!(switch.get("/").0, 200);
+}
+
+#[test]
+fn bytes_of_a_tcp_pool_go_encrypted_as_well() {
+    let office = Office::new();
+    office.issue("backend", "backend.internal", "ca");
+    let (_nginx, address) = tls_server(&office);
+    let own = office.folder();
+    let switch = Switch::start(&format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\nprotocol = \"tcp\"\n\
+         pool = \"app\"\n[pool.app]\nbackends = [\"{address}\"]\n\
+         tls = {{ ca = \"{own}/ca.pem\", name = \"backend.internal\" }}\n"
+    ));
+    let (status, body) = switch.get("/");
+    assert_eq!((status, body.trim()), (200, "backend.internal"));
+}

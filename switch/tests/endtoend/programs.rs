@@ -80,11 +80,16 @@ impl Nginx {
 
     /// It listens there, and on the Unix socket `web.sock` of its folder.
     pub fn start_at(name: &str, address: SocketAddr) -> Self {
+        Self::start_with(name, address, "")
+    }
+
+    /// The same with more servers.
+    pub fn start_with(name: &str, address: SocketAddr, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let own = folder.path().to_str().expect("a path in UTF-8");
         std::fs::write(
             folder.path().join("nginx.conf"),
-            configuration(name, own, address),
+            configuration(name, own, address, more),
         )
         .expect("written");
         let mut child = program("nginx")
@@ -124,7 +129,7 @@ impl Drop for Nginx {
 }
 
 /// One process in the foreground that touches nothing outside its folder.
-fn configuration(name: &str, folder: &str, address: SocketAddr) -> String {
+fn configuration(name: &str, folder: &str, address: SocketAddr, more: &str) -> String {
     let own = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {folder}/{kind};"))
         .join("\n  ");
@@ -133,6 +138,6 @@ fn configuration(name: &str, folder: &str, address: SocketAddr) -> String {
          events {{ worker_connections 1024; }}\n\
          http {{\n  access_log off; keepalive_requests 100000; client_max_body_size 0;\n  {own}\n  \
          server {{ listen {address}; listen unix:{folder}/web.sock;\n    \
-         location / {{ default_type text/plain; return 200 \"{name}\\n\"; }} }}\n}}\n"
+         location / {{ default_type text/plain; return 200 \"{name}\\n\"; }} }}\n{more}}}\n"
     )
 }

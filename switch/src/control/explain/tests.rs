@@ -55,6 +55,7 @@ fn looked_at(text: &str, down: &[&str], then: impl Fn(&Snapshot)) -> Look {
     let loaded = Loaded {
         policy: Arc::new(policy.expect("the policy is right")),
         tls: Default::default(),
+        clients: Default::default(),
     };
     let mut state = State::new(loaded, Hub::new(100));
     for pool in &state.snapshot().pools {

@@ -213,10 +213,17 @@ impl Drive {
         let started = Instant::now();
         let progress = Arc::new(Progress::default());
         let (noted, endpoint) = (progress.clone(), self.endpoint.clone());
-        let mut probe =
-            Box::pin(
-                async move { probe::run((&asked, via), &check, &endpoint.load, &noted).await },
-            );
+        let mut probe = Box::pin(async move {
+            let tls = endpoint.tls.side();
+            probe::run(
+                (&asked, via),
+                tls.as_deref(),
+                &check,
+                &endpoint.load,
+                &noted,
+            )
+            .await
+        });
         loop {
             let deadline = self.machine.deadline();
             let (input, result) = tokio::select! {

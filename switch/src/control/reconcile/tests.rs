@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use pointsman_config::policy::{BindAddr, Tls};
+use pointsman_config::policy::{BindAddr, PoolTls, Tls};
 
 use super::*;
 use crate::control::contact::desk::ContactParts;
@@ -24,6 +24,10 @@ impl Listeners for Fake {
 
     fn tls(_: &Tls, _: &Arc<TicketKeys>) -> Result<Arc<Terminator>, String> {
         Err("no TLS here".to_owned())
+    }
+
+    fn client_tls(_: &PoolTls) -> Result<Arc<rustls::ClientConfig>, String> {
+        Err("nobody speaks TLS here".to_owned())
     }
 
     fn prepare(&self, _: &[Arc<ListenerSettings>]) -> Result<(), String> {

@@ -18,6 +18,7 @@ fn loaded(backends: &str, rest: &str) -> Loaded {
     Loaded {
         policy: Arc::new(policy.expect("the policy is right")),
         tls: Default::default(),
+        clients: Default::default(),
     }
 }
 

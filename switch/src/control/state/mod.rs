@@ -2,6 +2,7 @@
 //! go in, snapshots come out. No I/O.
 
 mod certificates;
+mod secure;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -372,6 +373,7 @@ impl State {
         let policy = self.loaded.policy.clone();
         let mut members = self.table.members(&policy, &self.resolved);
         self.table.retain(&members);
+        secure::secure(&self.loaded, &members);
         self.overlay.lay_over(&mut members, SystemTime::now());
         self.note_duties(&members);
         self.standing

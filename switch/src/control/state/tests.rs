@@ -35,6 +35,7 @@ fn a_change_of_health_rebuilds_only_its_pool_and_keeps_the_routes() {
     let loaded = Loaded {
         policy: Arc::new(loaded),
         tls: Default::default(),
+        clients: Default::default(),
     };
     let mut state = State::new(loaded, Hub::new(100));
     let before = state.snapshot();
@@ -113,6 +114,7 @@ fn settled(policy: &str, addresses: &[&str]) -> State {
     let loaded = Loaded {
         policy: Arc::new(policy.expect("the policy is right")),
         tls: Default::default(),
+        clients: Default::default(),
     };
     let mut state = State::new(loaded, Hub::new(100));
     assert!(state.learn(found(addresses)));

@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio_rustls::TlsStream;
 
 use super::head::RequestHead;
 use crate::data::stream::Stream;
@@ -26,6 +27,9 @@ impl Secured {
         if !terminator.strict {
             return Self::default();
         }
+        let TlsStream::Server(tls) = &**tls else {
+            return Self::default();
+        };
         let session = tls.get_ref().1;
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         Self {

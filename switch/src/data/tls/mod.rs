@@ -1,4 +1,6 @@
-//! TLS on the side of the clients (RFC 8446, RFC 5246).
+//! TLS with clients ([`terminator`]) and with backends ([`client_config`]) (RFC 8446, RFC 5246).
+
+mod backends;
 
 use std::fmt;
 use std::io;
@@ -17,6 +19,7 @@ use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
+pub use self::backends::client_config;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::{Certificate, Certificates, Terminator};
 
@@ -260,7 +263,7 @@ pub enum Fault {
     EmptyFolder,
     /// The certificate is not well-formed.
     NotX509(String),
-    /// Certificates of clients cannot be verified by it.
+    /// Certificates cannot be verified by it.
     Verifier(String),
     /// No private key is in it.
     NoKey,
@@ -338,7 +341,7 @@ impl fmt::Display for TlsError {
             Fault::NoCertificate => write!(f, "holds no certificate")?,
             Fault::EmptyFolder => write!(f, "holds no certificates")?,
             Fault::NotX509(error) => write!(f, "is no certificate: {error}")?,
-            Fault::Verifier(error) => write!(f, "cannot verify clients: {error}")?,
+            Fault::Verifier(error) => write!(f, "nothing can be verified by it: {error}")?,
             Fault::NoKey => write!(f, "holds no private key")?,
             Fault::EncryptedKey => write!(f, "the private key is encrypted")?,
             Fault::UnknownKey(error) => write!(f, "the private key cannot be used: {error}")?,

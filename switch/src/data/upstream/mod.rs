@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
 
 use super::buffer::Buffer;
 use super::stream::Stream;
 use super::timer::Alarm;
-use crate::endpoint::{Address, Endpoint, EndpointId, Opened};
+use crate::endpoint::{Address, Endpoint, EndpointId, Opened, TlsSide};
 use crate::error::Reason;
 use crate::sys::local_task;
 
@@ -29,6 +30,8 @@ pub struct Connection {
     pub input: Buffer,
     /// What is still to be sent.
     pub output: Buffer,
+    /// How TLS is spoken on it, if it is.
+    pub side: Option<Arc<TlsSide>>,
     /// Whether it has served a request before.
     pub reused: bool,
     /// Last of all, so that it is closed before it counts no more.
@@ -60,11 +63,14 @@ struct Idle {
 impl Pools {
     /// An unused connection that shows no sign of having ended, the last used first. With `certain`
     /// the kernel is asked rather than what is known already.
-    pub fn take(&self, endpoint: EndpointId, certain: bool) -> Option<Connection> {
+    pub fn take(&self, endpoint: &Endpoint, certain: bool) -> Option<Connection> {
         let mut kept = self.kept.borrow_mut();
-        let kept = kept.get_mut(&endpoint)?;
+        let kept = kept.get_mut(&endpoint.id)?;
         while let Some(Idle { connection, .. }) = kept.idle.pop() {
             let stream = &connection.stream;
+            if !endpoint.tls.is_side(connection.side.as_ref()) {
+                continue;
+            }
             if !(stream.has_news() || certain && stream.has_news_now()) {
                 return Some(connection);
             }
@@ -136,31 +142,58 @@ pub async fn connect(
     limit: Duration,
     alarm: &Alarm,
 ) -> Result<Connection, Reason> {
+    let side = endpoint.tls.side();
     let (opened, stream) = alarm
-        .within(limit, open(endpoint))
+        .within(limit, open(endpoint, side.as_deref()))
         .await
-        .map_err(|_| Reason::ConnectTimeout)?
-        .map_err(|error| refusal(&error))?;
-    if let Stream::Tcp(tcp) = &stream {
-        // Without it small requests may wait for an acknowledgement; a failure only costs time.
-        let _ = tcp.set_nodelay(true);
-    }
+        .map_err(|_| Reason::ConnectTimeout)??;
     Ok(Connection {
         stream,
         input: Buffer::new(),
         output: Buffer::new(),
+        side,
         reused: false,
         opened,
     })
 }
 
-async fn open(endpoint: &Arc<Endpoint>) -> io::Result<(Opened, Stream)> {
+async fn open(
+    endpoint: &Arc<Endpoint>,
+    side: Option<&TlsSide>,
+) -> Result<(Opened, Stream), Reason> {
     let opened = Opened::count(endpoint).await;
     let stream = match &endpoint.address {
-        Address::Tcp(address) => Stream::Tcp(TcpStream::connect(address).await?),
-        Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+        Address::Tcp(address) => {
+            let tcp = TcpStream::connect(address).await;
+            let tcp = tcp.map_err(|error| refusal(&error))?;
+            // Without it small requests may wait for an acknowledgement; a failure only costs time.
+            let _ = tcp.set_nodelay(true);
+            match side {
+                None => Stream::Tcp(tcp),
+                Some(side) => secure(tcp, side).await?,
+            }
+        }
+        Address::Unix(path) => {
+            let unix = UnixStream::connect(path).await;
+            Stream::Unix(unix.map_err(|error| refusal(&error))?)
+        }
     };
     Ok((opened, stream))
+}
+
+async fn secure(tcp: TcpStream, side: &TlsSide) -> Result<Stream, Reason> {
+    let connector = TlsConnector::from(side.config.clone());
+    match Box::pin(connector.connect(side.name.clone(), tcp)).await {
+        Ok(tls) => Ok(Stream::Tls(Box::new(tls.into()))),
+        Err(error) => {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            match inner {
+                Some(rustls::Error::InvalidCertificate(_)) => Err(Reason::TlsCertificate),
+                Some(_) => Err(Reason::TlsFailed),
+                None => Err(Reason::Reset),
+            }
+        }
+    }
 }
 
 fn refusal(error: &io::Error) -> Reason {

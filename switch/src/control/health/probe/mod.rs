@@ -19,8 +19,9 @@ use hyper_util::rt::TokioIo;
 use pointsman_config::policy::Check;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 
-use crate::endpoint::{Address, Load, clock};
+use crate::endpoint::{Address, Load, TlsSide, clock};
 
 /// Bytes of the answer's body that are looked at.
 pub const MAX_BODY: usize = 64 << 10;
@@ -69,6 +70,7 @@ impl Progress {
 /// What was not as expected, in words for the operator.
 pub async fn run(
     (address, via): (&Address, Option<Via>),
+    tls: Option<&TlsSide>,
     check: &Check,
     load: &Load,
     progress: &Progress,
@@ -77,7 +79,14 @@ pub async fn run(
         Address::Tcp(socket) => {
             let stream = connect(*socket, via).await.map_err(not_connected)?;
             progress.connected.store(true, Ordering::Relaxed);
-            ask(stream, check, &socket.to_string(), (load, progress)).await
+            let authority = socket.to_string();
+            let Some(tls) = tls else {
+                return ask(stream, check, &authority, (load, progress)).await;
+            };
+            let connector = TlsConnector::from(tls.config.clone());
+            let stream = Box::pin(connector.connect(tls.name.clone(), stream)).await;
+            let stream = stream.map_err(|error| format!("TLS: {error}"))?;
+            ask(stream, check, &authority, (load, progress)).await
         }
         Address::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(not_connected)?;
@@ -258,7 +267,7 @@ mod tests {
     }
 
     async fn run(address: &Address, check: &Check, load: &Load) -> Result<(), String> {
-        super::run((address, None), check, load, &Progress::default()).await
+        super::run((address, None), None, check, load, &Progress::default()).await
     }
 
     fn probe(answer: &[u8], check: Check) -> (Result<(), String>, String) {

@@ -156,7 +156,7 @@ impl<'a> Trial<'a> {
     ) -> Result<Connection, Reason> {
         // What cannot be sent twice asks the kernel whether the connection still stands.
         let certain = self.request.framing != Framing::None || !self.request.is_idempotent();
-        if !fresh && let Some(up) = self.scene.worker.upstreams.take(endpoint.id, certain) {
+        if !fresh && let Some(up) = self.scene.worker.upstreams.take(endpoint, certain) {
             return Ok(up);
         }
         let until = |end: Option<Instant>| {
