@@ -37,7 +37,7 @@ pub(super) static HEALTH: Section = Section {
         Key::new(
             "grpc",
             Kind::AnyOf(&[Kind::Text(Format::GrpcService), Kind::Bool]),
-            "Asks by the gRPC health checking protocol, over HTTP/2 without TLS, for this service; \
+            "Asks by the gRPC health checking protocol, over HTTP/2, for this service; \
              `true` for the server as a whole. SERVING passes.",
             "\"shop.Cart\"",
         ),

@@ -41,6 +41,45 @@ fn nothing_gives_no_policy_and_says_why() {
 }
 
 #[test]
+fn tls_with_servers_is_verified_where_it_was() {
+    let open = "tls = { verify = false }";
+    let strict = "tls = { name = \"app.internal\", ca = \"/proc/version\" }";
+    let nginx = |more: &str| {
+        let text = format!(
+            "server {{ listen 80; location / {{ proxy_pass https://app.internal; {more} }} }}"
+        );
+        policy(Dialect::Nginx, &text)
+    };
+    has(
+        &nginx("proxy_ssl_server_name on;"),
+        &[open, "backends = [\"app.internal:443\"]"],
+    );
+    let more = "proxy_ssl_verify on; proxy_ssl_trusted_certificate /proc/version;";
+    has(&nginx(more), &[strict]);
+    let haproxy = |more: &str| {
+        let text = format!(
+            "frontend web\n bind :80\n default_backend app\nbackend app\n server a 10.0.0.1:443 ssl {more}\n"
+        );
+        policy(Dialect::Haproxy, &text)
+    };
+    has(&haproxy("verify none ca-file /nowhere"), &[open]);
+    let strict = "tls = { verify = true, ca = \"/proc/version\", name = \"app.internal\" }";
+    has(
+        &haproxy("verify required ca-file /proc/version verifyhost app.internal"),
+        &[strict],
+    );
+    let caddy = |more: &str| {
+        let text = format!(":80 {{\n reverse_proxy https://app.internal {{\n {more}\n }}\n}}\n");
+        policy(Dialect::Caddy, &text)
+    };
+    has(&caddy(""), &["tls = { verify = true }"]);
+    has(
+        &caddy("transport http {\n tls_insecure_skip_verify\n }"),
+        &[open],
+    );
+}
+
+#[test]
 fn nginx_with_upstreams_locations_and_redirects() {
     let text = "
         worker_processes 4;

@@ -62,10 +62,7 @@ fn named(reader: &mut Reader, pool: Pool, addresses: &[String]) -> String {
 fn upstream(pool: &mut Pool, word: &str, line: &Directive, notes: &mut Vec<Note>) {
     let (scheme, rest) = word.split_once("://").unwrap_or(("http", word));
     if scheme == "https" {
-        notes.push(Note::new(
-            line.at,
-            format!("`{word}`: towards servers Pointsman speaks no TLS"),
-        ));
+        pool.keys.set(&["tls", "verify"], true);
     }
     let rest = match rest.strip_prefix("unix/") {
         Some(path) => format!("unix:{path}"),
@@ -228,6 +225,9 @@ fn transport(pool: &mut Pool, line: &Directive, keys: &mut Keys, notes: &mut Vec
             ("response_header_timeout" | "read_timeout", Some(time)) => {
                 keys.set(&["timeouts", "response"], time);
             }
+            ("tls", _) => pool.keys.set(&["tls", "verify"], true),
+            ("tls_insecure_skip_verify", _) => pool.keys.set(&["tls", "verify"], false),
+            ("tls_server_name", _) => pool.keys.set(&["tls", "name"], inner.arg(0)),
             ("keepalive", Some(time)) => pool.keys.set(&["timeouts", "idle"], time),
             (
                 "keepalive_idle_conns"

@@ -15,8 +15,6 @@ const UNNEEDED: &[(&str, bool)] = &[
     ("id", true),
     ("pool-max-conn", true),
     ("pool-purge-delay", true),
-    ("verify", true),
-    ("ca-file", true),
     ("sni", true),
     ("check-sni", true),
     ("alpn", true),
@@ -31,7 +29,6 @@ const UNNEEDED: &[(&str, bool)] = &[
     ("fastinter", true),
     ("downinter", true),
     ("cookie", true),
-    ("crt", true),
     ("proto", true),
     ("source", true),
 ];
@@ -73,6 +70,7 @@ pub(super) fn read(pool: &mut Pool, line: &Directive, defaults: &[&Directive]) {
 fn options(pool: &mut Pool, keys: &mut Keys, words: &[String], line: &Directive) {
     let mut words = words.iter();
     let mut is_checked = false;
+    let (mut is_tls, mut verifies, mut tls) = (false, true, Vec::new());
     let mut health: Vec<(&str, Word)> = Vec::new();
     while let Some(word) = words.next() {
         let unneeded = UNNEEDED.iter().find(|(name, _)| name == word);
@@ -85,7 +83,17 @@ fn options(pool: &mut Pool, keys: &mut Keys, words: &[String], line: &Directive)
             "check" => is_checked = true,
             "backup" => keys.set(&["backup"], true),
             "disabled" => keys.set(&["weight"], 0),
-            "ssl" => note(pool, line, "towards servers Pointsman speaks no TLS"),
+            "ssl" => is_tls = true,
+            "verify" => verifies &= words.next().is_none_or(|word| word != "none"),
+            "ca-file" => tls.extend(words.next().map(|file| ("ca", file))),
+            "verifyhost" => tls.extend(words.next().map(|host| ("name", host))),
+            "crt" => {
+                let file = words.next();
+                tls.extend(
+                    file.iter()
+                        .flat_map(|file| [("cert", *file), ("key", *file)]),
+                );
+            }
             "send-proxy" | "send-proxy-v2" => note(pool, line, "no PROXY protocol towards servers"),
             "weight" => number(&mut words, |weight| keys.set(&["weight"], weight)),
             "maxconn" => number(&mut words, |limit| {
@@ -109,6 +117,12 @@ fn options(pool: &mut Pool, keys: &mut Keys, words: &[String], line: &Directive)
                 let text = format!("`{other}` of `{}`: no counterpart", line.text());
                 pool.notes.push(Note::new(line.at, text));
             }
+        }
+    }
+    if is_tls {
+        pool.keys.set(&["tls", "verify"], verifies);
+        for (key, word) in tls.into_iter().filter(|(key, _)| verifies || *key != "ca") {
+            pool.keys.set(&["tls", key], word.as_str());
         }
     }
     if is_checked {

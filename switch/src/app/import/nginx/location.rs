@@ -236,10 +236,6 @@ fn proxy_pass(reader: &mut Reader, line: &Directive, scope: &Scope, route: &mut 
     let Some((scheme, rest)) = url.split_once("://") else {
         return unknown(line, route);
     };
-    if scheme == "https" {
-        let text = format!("`{}`: towards servers Pointsman speaks no TLS", line.text());
-        route.notes.push(Note::new(line.at, text));
-    }
     let (target, path) = match rest.strip_prefix("unix:") {
         Some(socket) => match socket.split_once(':') {
             Some((socket, path)) => (format!("unix:{socket}"), path),
@@ -259,6 +255,12 @@ fn proxy_pass(reader: &mut Reader, line: &Directive, scope: &Scope, route: &mut 
         Action::Split(parts) => parts.iter().map(|(name, _)| name.clone()).collect(),
         _ => Vec::new(),
     };
+    if scheme == "https" {
+        let host = target.split(':').next().unwrap_or_default();
+        for name in &names {
+            scope.backends.tell(&mut reader.draft.pool(name).keys, host);
+        }
+    }
     if let Some(time) = &scope.connect {
         for name in &names {
             let keys = &mut reader.draft.pool(name).keys;

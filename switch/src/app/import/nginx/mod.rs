@@ -1,5 +1,6 @@
 //! nginx: `http` with its upstreams, servers and locations, and `stream`.
 
+mod backends;
 mod lex;
 mod location;
 mod scope;

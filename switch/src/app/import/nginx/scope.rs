@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::super::draft::Note;
 use super::super::tree::Directive;
 use super::super::word::{Keys, Word};
+use super::backends::Backends;
 use super::value;
 
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub(super) struct Scope {
     request: Vec<(String, String)>,
     response: Vec<(String, String)>,
     hidden: Vec<String>,
+    pub(super) backends: Backends,
     pub(super) certificate: String,
     pub(super) certificate_key: String,
     /// Whether the backend gets the client's Host, as Pointsman does it.
@@ -36,6 +38,7 @@ impl Default for Scope {
             request: Vec::new(),
             response: Vec::new(),
             hidden: Vec::new(),
+            backends: Backends::default(),
             certificate: String::new(),
             certificate_key: String::new(),
             passes_host: false,
@@ -103,6 +106,21 @@ impl Scope {
             ("proxy_pass_request_headers" | "proxy_pass_request_body", _) => return false,
             ("add_header", _) => self.response_field(line, notes),
             ("proxy_hide_header", _) => self.hidden.push(line.arg(0).to_owned()),
+            ("proxy_ssl_verify", _) => self.backends.verify = line.arg(0) == "on",
+            ("proxy_ssl_trusted_certificate", _) => self.backends.set("ca", line.arg(0)),
+            ("proxy_ssl_name", _) if !line.arg(0).contains('$') => {
+                self.backends.set("name", line.arg(0));
+            }
+            ("proxy_ssl_certificate", _) => self.backends.set("cert", line.arg(0)),
+            ("proxy_ssl_certificate_key", _) => self.backends.set("key", line.arg(0)),
+            (
+                "proxy_ssl_server_name"
+                | "proxy_ssl_session_reuse"
+                | "proxy_ssl_protocols"
+                | "proxy_ssl_ciphers"
+                | "proxy_ssl_verify_depth",
+                _,
+            ) => {}
             ("ssl_certificate", _) => self.certificate = line.arg(0).to_owned(),
             ("ssl_certificate_key", _) => self.certificate_key = line.arg(0).to_owned(),
             ("set_real_ip_from", _) => {

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,7 +83,12 @@ pub async fn run(
             let Some(tls) = tls else {
                 return ask(stream, check, &authority, (load, progress)).await;
             };
-            let connector = TlsConnector::from(tls.config.clone());
+            let mut config = tls.config.clone();
+            if let Check::Grpc { .. } = check {
+                // Many servers speak HTTP/2 only where it was agreed on.
+                Arc::make_mut(&mut config).alpn_protocols = vec![b"h2".to_vec()];
+            }
+            let connector = TlsConnector::from(config);
             let stream = Box::pin(connector.connect(tls.name.clone(), stream)).await;
             let stream = stream.map_err(|error| format!("TLS: {error}"))?;
             ask(stream, check, &authority, (load, progress)).await
