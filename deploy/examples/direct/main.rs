@@ -7,7 +7,8 @@
 //!
 //! A client, a switch and up to three nginx servers, each in a namespace of its own on one bridge. In each
 //! round everybody takes a turn: no switch at all (the client asks one server), Pointsman with
-//! `forward = "direct"`, HAProxy in TCP mode and nginx's stream module with one thread each. The load
+//! `forward = "direct"`, nftlb with nftables' own direct return, HAProxy in TCP mode and nginx's stream
+//! module with one thread each. The load
 //! is that of wrk: new connections (64 at once, some bytes each), and files of 10 MiB (8 kept
 //! connections). With `--servers 1` everybody has the one that is asked without a switch: more of them
 //! cost more of the caches. CPU is that of the whole machine, without what the hypervisor took.
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     };
     let (rounds, seconds) = (number("--rounds", 3), number("--seconds", 4));
     let servers = number("--servers", 3).clamp(1, 3) as u8;
-    if let Err(why) = Lab::with(&["nginx", "haproxy", "wrk"]) {
+    if let Err(why) = Lab::with(&["nginx", "haproxy", "nftlb", "wrk"]) {
         eprintln!("this cannot be measured here: {why}");
         return ExitCode::FAILURE;
     }

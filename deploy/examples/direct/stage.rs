@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use pointsman_deploy::lab::{Daemon, Host, INTERFACE, Lab, Nginx, Switch, wait_until};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The address of the service.
@@ -15,12 +16,19 @@ const SHARED: &str = "10.77.0.100";
 pub enum Who {
     Nobody,
     Pointsman,
+    Nftlb,
     Haproxy,
     Nginx,
 }
 
 impl Who {
-    pub const ALL: [Who; 4] = [Who::Nobody, Who::Pointsman, Who::Haproxy, Who::Nginx];
+    pub const ALL: [Who; 5] = [
+        Who::Nobody,
+        Who::Pointsman,
+        Who::Nftlb,
+        Who::Haproxy,
+        Who::Nginx,
+    ];
 }
 
 impl fmt::Display for Who {
@@ -28,6 +36,7 @@ impl fmt::Display for Who {
         f.write_str(match self {
             Who::Nobody => "no switch",
             Who::Pointsman => "Pointsman, direct",
+            Who::Nftlb => "nftlb, direct",
             Who::Haproxy => "HAProxy, TCP",
             Who::Nginx => "nginx, stream",
         })
@@ -115,6 +124,24 @@ fn start(who: Who, host: &Host, servers: &[String]) -> Running {
                  protocol = \"tcp\"\npool = \"web\"\n[pool.web]\nforward = \"direct\"\nbackends = {servers:?}\n"
             );
             Running::Pointsman(Switch::start(host, &policy), pins)
+        }
+        Who::Nftlb => {
+            // It takes link-layer addresses from the kernel's neighbours.
+            let reached = |at: &String| host.enter(|| std::net::TcpStream::connect(at).is_ok());
+            assert!(servers.iter().all(reached), "the servers answer");
+            let backends = servers.iter().enumerate();
+            let backends: Vec<Value> = backends
+                .map(|(n, at)| {
+                    let ip = at.split(':').next();
+                    json!({ "name": format!("s{n}"), "ip-addr": ip, "state": "up" })
+                })
+                .collect();
+            let config = json!({ "farms": [{
+                "name": "web", "family": "ipv4", "mode": "dsr", "protocol": "tcp",
+                "scheduler": "hash", "sched-param": "srcip srcport", "state": "up",
+                "virtual-addr": SHARED, "virtual-ports": "80", "backends": backends,
+            }] });
+            proxy(host, "nftlb", &config.to_string(), &["-c"])
         }
         Who::Haproxy => {
             let lines = servers.iter().enumerate();
