@@ -294,6 +294,38 @@ http://plain.example.com, :8080 {
 }
 
 #[test]
+fn what_caddy_never_reaches_is_a_comment() {
+    let text = "
+http://one.example.com {
+    respond /ping \"pong\" 200
+    redir /old/* https://example.com{uri}
+    handle {
+        reverse_proxy 10.0.0.1:80
+    }
+}
+http://two.example.com {
+    route {
+        respond /ping \"pong\" 200
+        handle {
+            reverse_proxy 10.0.0.2:80
+        }
+    }
+}";
+    let made = policy(Dialect::Caddy, text);
+    assert!(made.contains("# foreign.conf:3: `respond /ping"), "{made}");
+    assert_eq!(made.matches("body = \"pong\"").count(), 1, "{made}");
+    has(
+        &made,
+        &[
+            "match = { host = \"one.example.com\", path = \"/old/*\" }",
+            "backends = [\"10.0.0.1:80\"]",
+            "match = { host = \"two.example.com\", path = \"/ping\" }",
+            "backends = [\"10.0.0.2:80\"]",
+        ],
+    );
+}
+
+#[test]
 fn the_short_form_of_caddy_is_one_site() {
     let made = policy(
         Dialect::Caddy,

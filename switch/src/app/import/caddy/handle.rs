@@ -12,6 +12,8 @@ pub(super) struct Place {
     pub(super) scheme: &'static str,
     pub(super) named: Named,
     pub(super) base: Match,
+    /// Whether directives are taken in Caddy's order rather than that of the file.
+    pub(super) is_sorted: bool,
     /// Keys of all routes here.
     pub(super) keys: Keys,
 }
@@ -27,9 +29,36 @@ pub(super) fn block(reader: &mut Reader, lines: &[Directive], mut place: Place, 
     for line in lines {
         common(reader, line, &mut place);
     }
+    let hidden = place.is_sorted && lines.iter().any(takes_everything);
     for line in lines {
-        one(reader, line, &place, depth);
+        match hidden && COME_LATER.contains(&line.name()) {
+            true => reader.note(
+                line,
+                "never reached: Caddy takes the `handle` beside it before it",
+            ),
+            false => one(reader, line, &place, depth),
+        }
     }
+}
+
+/// What comes behind `handle` in Caddy's order of directives, and answers.
+const COME_LATER: [&str; 6] = [
+    "abort",
+    "error",
+    "respond",
+    "reverse_proxy",
+    "php_fastcgi",
+    "file_server",
+];
+
+/// Whether a directive is a `handle` that answers every request.
+fn takes_everything(line: &Directive) -> bool {
+    let answers = |inner: &Directive| {
+        let name = inner.name();
+        let any = !inner.arg(0).starts_with(['/', '@']);
+        any && (name == "redir" || COME_LATER.contains(&name))
+    };
+    line.name() == "handle" && line.args().is_empty() && line.block().iter().any(answers)
 }
 
 fn common(reader: &mut Reader, line: &Directive, place: &mut Place) {
@@ -87,6 +116,7 @@ fn one(reader: &mut Reader, line: &Directive, place: &Place, depth: usize) {
         "handle" | "route" | "handle_path" => {
             let mut inner = place.clone();
             inner.base = matches;
+            inner.is_sorted = name != "route";
             if name == "handle_path" {
                 inner.keys.set(&["rewrite", "prefix"], "/");
             }

@@ -142,6 +142,7 @@ fn serve(reader: &mut Reader, site: &Directive, address: &Address, number: usize
         scheme: if address.is_tls { "https" } else { "http" },
         named: matcher::named(site.block()),
         base,
+        is_sorted: true,
         keys: Keys::default(),
     };
     handle::block(reader, site.block(), place, 0);
