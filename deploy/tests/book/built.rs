@@ -27,6 +27,7 @@ fn mdbook_makes_the_book_and_nothing_in_it_leads_nowhere() {
     for word in ["WARN", "ERROR"] {
         assert!(!said.contains(word), "{said}");
     }
+    let mut looked_at = 0;
     for page in book() {
         let name = page.name.strip_prefix("docs/").unwrap();
         let made = place.path().join(name.replace("README.md", "index.html"));
@@ -36,8 +37,10 @@ fn mdbook_makes_the_book_and_nothing_in_it_leads_nowhere() {
         for target in targets(&html) {
             let there = beside(&made, target);
             assert!(there.exists(), "{}: {target}", page.name);
+            looked_at += 1;
         }
     }
+    assert!(looked_at > 100, "{looked_at}");
 }
 
 /// Where the page's links and pictures lead, without anchors and other places.

@@ -46,6 +46,8 @@ fn the_package_holds_program_pages_completions_units_policy_and_licence() {
         "./etc/logrotate.d/pointsman",
         &format!("{doc}/copyright"),
         &format!("{doc}/docs/operate.md"),
+        &format!("{doc}/docs/howto/tls.md"),
+        &format!("{doc}/docs/migrate/nginx.md"),
         &format!("{doc}/examples/policies/first.toml"),
     ];
     for file in wanted {
