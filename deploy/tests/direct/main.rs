@@ -9,6 +9,7 @@ mod clients;
 mod hostile;
 mod leaving;
 mod lives;
+mod mirror;
 mod stage;
 mod takeover;
 mod told;

@@ -163,7 +163,7 @@ impl Daemon {
         let readiness = Arc::new(Readiness::new());
         let traffic = OwnTraffic::new(plane.clone(), readiness.clone(), common.clone());
         let agents = agents::prepare(&policy, None).map_err(StartError::System)?;
-        let contacts = open_contacts(&policy, traffic, &hub, inheritance.is_succession)?;
+        let contacts = open_contacts(&policy, traffic, (&hub, &direct), inheritance.is_succession)?;
         let setup = Setup {
             state,
             source,
@@ -364,7 +364,7 @@ fn open_log(policy: &Policy, hub: &Hub) -> Result<Option<AccessLog>, StartError>
 fn open_contacts(
     policy: &Policy,
     traffic: OwnTraffic,
-    hub: &Arc<Hub>,
+    (hub, direct): (&Arc<Hub>, &Direct),
     succeeds: bool,
 ) -> Result<Option<Arc<Contacts>>, StartError> {
     let plan = Plan::of(policy);
@@ -374,6 +374,7 @@ fn open_contacts(
     let setup = contact::Setup {
         plan,
         traffic: Arc::new(traffic),
+        mirror: direct.mirror().clone(),
         hub: hub.clone(),
         succeeds,
     };

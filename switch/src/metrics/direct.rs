@@ -20,6 +20,12 @@ pub struct DirectFigures {
     pub passed: Vec<(&'static str, u64)>,
     /// Flows that were not remembered, as too many began at once.
     pub unlearnt: u64,
+    /// Flows of draining backends that other switches are told of.
+    pub told: u64,
+    /// Those that others have told.
+    pub copied: u64,
+    /// What they have told and was passed over, by reason.
+    pub ignored: Vec<(&'static str, u64)>,
 }
 
 /// The figures of a service.
@@ -96,4 +102,9 @@ pub(super) fn collect(page: &mut Page, figures: &DirectFigures) {
         page.put(Family::DirectPassed, &[reason], *count as f64);
     }
     page.put(Family::DirectUnlearnt, &[], figures.unlearnt as f64);
+    page.put(Family::DirectMirrored, &["out"], figures.told as f64);
+    page.put(Family::DirectMirrored, &["in"], figures.copied as f64);
+    for (reason, count) in &figures.ignored {
+        page.put(Family::DirectMirrorIgnored, &[reason], *count as f64);
+    }
 }

@@ -168,6 +168,10 @@ metrics! {
         "Packets at the interfaces of direct pools that were left to the host, by reason.";
     DirectUnlearnt "pointsman_direct_unlearnt_total" Counter []
         "Connections that were not remembered, as too many began at once: they go by the ring.";
+    DirectMirrored "pointsman_direct_mirrored_flows" Gauge ["direction"]
+        "Connections of draining servers that the other switches of the contact group are told of (out), or have told of (in).";
+    DirectMirrorIgnored "pointsman_direct_mirror_ignored_total" Counter ["reason"]
+        "Connections that other switches have told of and that were passed over: of a service or backend that is unknown here, malformed, beyond the bound, or not taken up in time (overflow).";
     ContactInfo "pointsman_contact_info" Gauge ["address" "announce" "group" "interface"]
         "Always 1: how a contact address is announced (vrrp, bgp), its group and its interface.";
     ContactRole "pointsman_contact_role" Gauge ["address" "role"]

@@ -570,6 +570,9 @@ fn direct_figures() -> DirectFigures {
         }],
         passed: vec![("no-service", 1)],
         unlearnt: 1,
+        told: 3,
+        copied: 4,
+        ignored: vec![("unknown-backend", 2)],
     }
 }
 

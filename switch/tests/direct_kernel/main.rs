@@ -17,6 +17,7 @@ mod packet;
 mod refused;
 mod scene;
 mod service;
+mod shared;
 #[path = "../common/mod.rs"]
 mod support;
 mod ways;

@@ -39,6 +39,7 @@ use keeper::Keeper;
 use plan::Plan;
 use status::Board;
 
+use crate::control::direct::mirror::Mirror;
 use crate::metrics::Hub;
 use crate::shared::quotas::Used;
 use crate::sys::realtime;
@@ -77,6 +78,8 @@ pub struct Setup {
     pub plan: Plan,
     /// The rest of this switch.
     pub traffic: Arc<dyn Traffic>,
+    /// Where direct return tells of connections.
+    pub mirror: Arc<Mirror>,
     /// The metrics.
     pub hub: Arc<Hub>,
     /// Another process serves, with which this one is to go on.

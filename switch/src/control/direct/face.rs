@@ -76,6 +76,11 @@ pub trait Path: Send {
     /// # Errors
     /// The kernel refuses.
     fn insert_flows(&mut self, flows: &[(Flow, u16)]) -> io::Result<usize>;
+    /// Forgets flows of a backend that have been silent for so long; how many there were.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn forget_flows(&mut self, id: u16, flows: &[Flow]) -> io::Result<usize>;
 }
 
 impl Path for Datapath {
@@ -133,5 +138,9 @@ impl Path for Datapath {
 
     fn insert_flows(&mut self, flows: &[(Flow, u16)]) -> io::Result<usize> {
         Datapath::insert_flows(self, flows)
+    }
+
+    fn forget_flows(&mut self, id: u16, flows: &[Flow]) -> io::Result<usize> {
+        Datapath::forget_flows(self, id, flows)
     }
 }

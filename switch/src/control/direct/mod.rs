@@ -11,6 +11,7 @@ pub mod face;
 mod ids;
 pub mod keeper;
 pub mod kernel;
+pub mod mirror;
 mod pins;
 pub mod plan;
 mod thread;
@@ -30,6 +31,7 @@ use self::detours::Detours;
 use self::face::Key;
 use self::keeper::Keeper;
 use self::kernel::{Capacity, Datapath};
+use self::mirror::Mirror;
 use self::pins::Hold;
 use self::plan::Plan;
 use self::thread::{Checks, Command, Desk, Looked, Turner};
@@ -47,6 +49,7 @@ pub struct Direct {
     succeeds: bool,
     board: Arc<Board>,
     vias: Arc<Vias>,
+    mirror: Arc<Mirror>,
     journal: Mutex<Option<Journal>>,
     running: Mutex<Option<Running>>,
     /// What a former process may have left is gone.
@@ -69,6 +72,7 @@ impl Direct {
             succeeds,
             board: Arc::default(),
             vias: Arc::default(),
+            mirror: Arc::default(),
             journal: Mutex::default(),
             running: Mutex::default(),
             swept: Mutex::default(),
@@ -101,6 +105,11 @@ impl Direct {
     /// By which way backends are checked.
     pub fn vias(&self) -> &Vias {
         &self.vias
+    }
+
+    /// Connections that other switches are told of, and tell of.
+    pub fn mirror(&self) -> &Arc<Mirror> {
+        &self.mirror
     }
 
     /// Lets a policy be carried out where direct return may be impossible: pools that may be proxied
@@ -217,7 +226,8 @@ impl Direct {
             trouble: None,
         };
         let shown = (self.board.clone(), self.hub.clone(), checks);
-        let (turner, desk) = Turner::new(keeper, watch, shown).map_err(text)?;
+        let (turner, desk) =
+            Turner::new(keeper, watch, shown, self.mirror.clone()).map_err(text)?;
         if let Some(journal) = &*lock(&self.journal) {
             desk.send(Command::Tell(journal.clone()));
         }

@@ -15,6 +15,7 @@ use super::board::Board;
 use super::detours::{Detour, Detours};
 use super::face::{Found, Key, Path};
 use super::keeper::{Keeper, Network, Wish};
+use super::mirror::Mirror;
 use super::plan::{Identity, Plan};
 use super::vias::Vias;
 use crate::control::contact::host::{Host, WayWatch};
@@ -74,6 +75,7 @@ pub(super) struct Turner<P, N> {
     wake: Arc<OwnedFd>,
     board: Arc<Board>,
     checks: Checks,
+    mirror: Arc<Mirror>,
     hub: Arc<Hub>,
     journal: Option<Journal>,
     told: Instant,
@@ -94,8 +96,10 @@ impl<P: Path, N: Network> Turner<P, N> {
         keeper: Keeper<P, N>,
         watch: WayWatch,
         (board, hub, checks): (Arc<Board>, Arc<Hub>, Checks),
+        mirror: Arc<Mirror>,
     ) -> io::Result<(Self, Desk)> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        mirror.attach(wake.clone());
         let (sender, commands) = channel();
         let desk = Desk {
             sender,
@@ -108,6 +112,7 @@ impl<P: Path, N: Network> Turner<P, N> {
             wake,
             board,
             checks,
+            mirror,
             hub,
             journal: None,
             told: Instant::now(),
@@ -123,9 +128,13 @@ impl<P: Path, N: Network> Turner<P, N> {
                 return;
             }
             let now = Instant::now();
+            self.hear_others(now);
             if now >= self.keeper.deadline() {
                 self.keeper.work(now);
                 self.checks.lay(&self.keeper.detours());
+            }
+            if let Some(parts) = self.keeper.told_flows() {
+                self.mirror.tell(parts);
             }
             self.tell(now);
             self.sleep();
@@ -142,6 +151,16 @@ impl<P: Path, N: Network> Turner<P, N> {
                 }
                 Err(error) => return tracing::debug!("rtnetlink: {error}"),
             }
+        }
+    }
+
+    /// What the other switches tell of connections.
+    fn hear_others(&mut self, now: Instant) {
+        self.keeper.hold(self.mirror.held());
+        let (heard, lost) = self.mirror.heard();
+        self.keeper.missed_flows(lost);
+        for (from, part) in heard {
+            self.keeper.hear_flows(from, &part, now);
         }
     }
 

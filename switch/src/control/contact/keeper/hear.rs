@@ -106,6 +106,7 @@ impl Keeper {
             Message::Quotas { clients } => self.traffic.merge_quotas(&clients),
             Message::Ejections { backends } => self.exchange.hear(Heard::Ejections(backends)),
             Message::Overlay { orders } => self.exchange.hear(Heard::Overlay(orders)),
+            Message::Flows(part) => self.mirror.hear(peer, part),
             _ => {}
         }
     }

@@ -30,6 +30,7 @@ use super::relay::Relay;
 use super::routed::Routed;
 use super::status::Board;
 use super::{Setup, Traffic};
+use crate::control::direct::mirror::Mirror;
 use crate::metrics::{Hub, LoopDelay, Tally};
 
 /// Whatever is due: a thread of this priority must not keep a processor for itself.
@@ -87,6 +88,7 @@ pub(super) struct Keeper {
     /// The ticket keys that the others were told.
     shared_tickets: u64,
     exchange: Arc<Exchange>,
+    mirror: Arc<Mirror>,
     /// The version of it that the others know.
     exchanged: u64,
     /// The operator had the routes withdrawn.
@@ -150,6 +152,7 @@ impl Keeper {
             relaying: HashMap::new(),
             shared_tickets: 0,
             exchange,
+            mirror: setup.mirror,
             exchanged: 0,
             routed_yielded: false,
             phase: Phase::Waits,

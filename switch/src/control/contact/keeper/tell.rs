@@ -144,8 +144,22 @@ impl Keeper {
         }
     }
 
+    /// Connections that the others cannot find by themselves.
+    fn share_flows(&mut self) {
+        let members = self.members.iter().filter(|member| member.holds);
+        let members = members.flat_map(|member| &member.plan.addresses);
+        let routed = self.routed.iter().filter(|routed| routed.is_announced);
+        let routed = routed.flat_map(|routed| &routed.plan.addresses);
+        let held = members.map(IpNet::addr).chain(routed.copied());
+        self.mirror.hold(self.mesh.as_ref().map(|_| held.collect()));
+        if let Some(mesh) = &mut self.mesh {
+            mesh.tell_flows(&self.mirror.telling());
+        }
+    }
+
     /// State that the others cannot know by themselves.
     fn share(&mut self, now: Instant) {
+        self.share_flows();
         let Some(mesh) = &mut self.mesh else { return };
         let version = self.traffic.ticket_version();
         if version != self.shared_tickets {

@@ -13,6 +13,7 @@ use crate::control::contact::peer::message::{GroupState, State};
 use crate::control::contact::peer::session::Session;
 use crate::control::contact::peer::watch::Watch;
 use crate::control::contact::plan::MeshPlan;
+use crate::control::direct::mirror::Telling;
 use crate::control::random::SplitMix;
 
 /// One other switch.
@@ -22,6 +23,8 @@ pub(super) struct Link {
     pub(super) own: IpAddr,
     pub(super) session: Option<Session>,
     pub(super) opened: Option<Instant>,
+    /// The round about connections that it is being told, and how many parts of that it has been.
+    pub(super) telling: (Telling, usize),
     /// Sessions that the peer has opened and that are not open yet.
     pub(super) pending: Vec<Session>,
     pub(super) backoff: Backoff,
@@ -50,6 +53,7 @@ impl Link {
             own,
             session: None,
             opened: None,
+            telling: Default::default(),
             pending: Vec::new(),
             backoff: Backoff::new(SplitMix::process_seed()),
             retry_at: now,

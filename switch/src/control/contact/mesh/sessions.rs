@@ -146,6 +146,7 @@ impl Mesh {
         }
         link.version = Some(hello.version.clone());
         link.opened = Some(now);
+        link.telling = Default::default();
         link.why = None;
         link.since = std::time::SystemTime::now();
         link.watch.session_opened();

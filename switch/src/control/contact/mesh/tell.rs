@@ -9,6 +9,12 @@ use crate::control::contact::group::Role;
 use crate::control::contact::host::Farewell;
 use crate::control::contact::peer::heartbeat::Heartbeat;
 use crate::control::contact::peer::message::{GroupState, Message, State};
+use crate::control::direct::mirror::Telling;
+
+/// Parts about connections that one turn tells a switch: heartbeats must not wait for more.
+const PARTS: usize = 2;
+/// While so much waits to be sent to a switch, it is told of no more connections.
+const CROWDED: usize = 128 << 10;
 
 impl Mesh {
     /// How this switch stands from now on; everybody learns of a change at once.
@@ -40,6 +46,30 @@ impl Mesh {
             .map(|link| link.peer);
         for peer in open.collect::<Vec<_>>() {
             self.send(peer, message);
+        }
+    }
+
+    /// Goes on telling the switches of connections. Who takes little is told of some rounds only.
+    pub(in super::super) fn tell_flows(&mut self, latest: &Telling) {
+        for link in self.links.iter_mut().filter(|link| link.is_open()) {
+            let Some(session) = &mut link.session else {
+                continue;
+            };
+            let (telling, told) = &mut link.telling;
+            if *told == telling.parts.len() && telling.version != latest.version {
+                (*telling, *told) = (latest.clone(), 0);
+            }
+            for part in telling.parts.iter().skip(*told).take(PARTS) {
+                if session.waiting() > CROWDED {
+                    break;
+                }
+                *told += 1;
+                if let Err(ended) = session.send(&Message::Flows(part.clone())) {
+                    // Its end comes out when it is read.
+                    tracing::debug!("{}: {ended}", link.peer);
+                    break;
+                }
+            }
         }
     }
 

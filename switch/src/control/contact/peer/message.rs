@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::heartbeat::HeartbeatKey;
 use crate::control::contact::group::{GroupId, Role};
+use crate::control::direct::mirror::FlowPart;
 use crate::control::overlay::OverlayEntry;
 use crate::control::standing::KnownEjection;
 use crate::shared::quotas::Used;
@@ -76,6 +77,8 @@ pub enum Message {
         /// Some of it, at most [`MAX_BACKENDS`]; the rest follows in further messages.
         orders: Vec<OverlayEntry>,
     },
+    /// Connections of servers that are being drained and answer clients themselves.
+    Flows(FlowPart),
     /// Of a later version.
     #[serde(other)]
     Unknown,
@@ -161,6 +164,7 @@ impl Message {
                 Err("there are too many orders")
             }
             Self::Overlay { orders } => orders.iter().try_for_each(check_order),
+            Self::Flows(part) => part.check(),
             Self::Bye { .. } | Self::Unknown => Ok(()),
         }
     }

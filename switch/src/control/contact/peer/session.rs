@@ -171,6 +171,11 @@ impl Session {
         self.broken.is_none() && (self.connecting || self.talk.wants_write())
     }
 
+    /// Bytes that the socket has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.talk.waiting()
+    }
+
     /// Whether the peer has proved to be a switch of the group, and said who it is.
     pub fn is_open(&self) -> bool {
         self.talk.is_open()

@@ -168,13 +168,17 @@ impl Talk {
     /// bounds.
     pub fn send(&mut self, message: &Message) -> Result<(), Ended> {
         let bytes = message.encode().map_err(Ended::Protocol)?;
-        let sealed = self.out.len() - self.written;
-        if self.waiting_bytes + sealed + bytes.len() > MAX_WAITING {
+        if self.waiting() + bytes.len() > MAX_WAITING {
             return Err(Ended::Stuck);
         }
         self.waiting_bytes += bytes.len();
         self.waiting.push_back(bytes);
         Ok(())
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn waiting(&self) -> usize {
+        self.waiting_bytes + self.out.len() - self.written
     }
 
     /// Whether [`Talk::outgoing`] has something.

@@ -6,6 +6,7 @@
 //! services their rings, and what no plan wants any more is removed with the first one.
 
 mod flows;
+mod mirror;
 mod network;
 mod places;
 mod roads;
@@ -31,6 +32,7 @@ use crate::metrics::DirectFigures;
 pub use network::Network;
 pub use places::Wish;
 
+use mirror::Mirrored;
 use places::Place;
 use roads::Road;
 use write::Retired;
@@ -64,6 +66,9 @@ pub struct Keeper<P, N> {
     troubles: BTreeMap<String, String>,
     /// Flows of draining backends, by number.
     left: BTreeMap<u16, usize>,
+    /// Until then they are counted more often.
+    hurries: Option<Instant>,
+    mirrored: Mirrored,
     happenings: Vec<Happening>,
     /// The ways are to be looked up anew.
     lost: bool,
@@ -87,6 +92,8 @@ impl<P: Path, N: Network> Keeper<P, N> {
             places: BTreeMap::new(),
             troubles: BTreeMap::new(),
             left: BTreeMap::new(),
+            hurries: None,
+            mirrored: Mirrored::new(),
             happenings: Vec::new(),
             lost: true,
             next: now,

@@ -78,7 +78,11 @@ impl<P: Path, N: Network> Keeper<P, N> {
                 flows: one.flows,
             },
         };
+        let (told, copied, ignored) = self.mirrored.figures();
         DirectFigures {
+            told: told as u64,
+            copied: copied as u64,
+            ignored,
             interfaces: places
                 .map(|(name, place)| (name.clone(), place.hook.word()))
                 .collect(),

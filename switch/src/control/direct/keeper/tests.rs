@@ -1,5 +1,7 @@
 //! The keeper over a kernel and a network that are plain data.
 
+mod mirror;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -140,9 +142,23 @@ impl Path for Shared {
     fn insert_flows(&mut self, flows: &[(Flow, u16)]) -> io::Result<usize> {
         let mut world = self.change("flows")?;
         for (flow, id) in flows {
-            world.flows.entry(*id).or_default().push(*flow);
+            let known = world.flows.entry(*id).or_default();
+            known.retain(|one| (one.client, one.service) != (flow.client, flow.service));
+            known.push(*flow);
         }
         Ok(flows.len())
+    }
+
+    fn forget_flows(&mut self, id: u16, flows: &[Flow]) -> io::Result<usize> {
+        let mut world = self.change("forget")?;
+        let known = world.flows.entry(id).or_default();
+        let before = known.len();
+        let named = |one: &Flow| {
+            let mut all = flows.iter();
+            all.any(|flow| (one.client, one.service) == (flow.client, flow.service))
+        };
+        known.retain(|one| !named(one));
+        Ok(before - known.len())
     }
 }
 

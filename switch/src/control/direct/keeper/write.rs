@@ -12,10 +12,14 @@ use crate::control::direct::plan::{Identity, Plan};
 const LONGEST: Duration = Duration::from_secs(3600);
 /// And for so long at least: connections that are only just beginning are in no table yet.
 const LEAST: Duration = Duration::from_secs(5);
+/// The same where another switch may have connections of it to tell of.
+const SHARED_LEAST: Duration = Duration::from_secs(60);
 
 /// A backend that finishes what it has.
 #[derive(Debug)]
 pub(super) struct Retired {
+    /// Its pool.
+    pub(super) pool: String,
     /// Its own address.
     pub(super) address: IpAddr,
     since: Instant,
@@ -30,6 +34,7 @@ impl<P: Path, N: Network> Keeper<P, N> {
         for identity in gone.filter(|identity| !plan.backends.contains_key(identity)) {
             if served(&identity.pool) && self.ids.get(identity.number()).is_some() {
                 let retired = Retired {
+                    pool: identity.pool.clone(),
                     address: identity.address,
                     since: now,
                 };
@@ -48,11 +53,15 @@ impl<P: Path, N: Network> Keeper<P, N> {
     pub(super) fn forget_retired(&mut self, now: Instant) {
         let (ids, left) = (&self.ids, &self.left);
         let before = self.retired.len();
+        let least = match self.mirrored.is_shared() {
+            true => SHARED_LEAST,
+            false => LEAST,
+        };
         self.retired.retain(|number, retired| {
             let id = ids.get(*number);
             let has = id.is_some_and(|id| left.get(&id).is_none_or(|left| *left > 0));
             let age = now.saturating_duration_since(retired.since);
-            age < LEAST || (age < LONGEST && has)
+            age < least || (age < LONGEST && has)
         });
         if self.retired.len() != before {
             self.next = now;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aya::maps::{IterableMap as _, MapError};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::layout::{FlowEntry, UNIT_SHIFT, decode_flow_key, encode_flow_key};
+use super::layout::{FlowEntry, FlowKeyBytes, UNIT_SHIFT, decode_flow_key, encode_flow_key};
 use super::load::plain;
 use super::{Datapath, Key};
 use crate::sys::bpf::MapReader;
@@ -16,6 +16,10 @@ use crate::sys::bpf::MapReader;
 const BATCH: usize = 4096;
 /// `BPF_NOEXIST`.
 const UNLESS_KNOWN: u64 = 1;
+/// `BPF_EXIST`.
+const IF_KNOWN: u64 = 2;
+/// Times are rounded on both switches, in the programs' units.
+const MOMENT: u32 = 2;
 
 /// A flow that the table knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +69,8 @@ impl Datapath {
     }
 
     /// Puts flows of another switch into the table, each with the number that its backend has here:
-    /// how many. Those that it knows already stay as they are, those of unknown services are left
-    /// out.
+    /// how many. Those that it knows already keep their backends, and are as fresh as the fresher of
+    /// both; those of unknown services are left out.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -76,9 +80,8 @@ impl Datapath {
             let Some(service) = self.services.get(&flow.service) else {
                 continue;
             };
-            let idle = u32::try_from(flow.idle.as_nanos() >> UNIT_SHIFT).unwrap_or(u32::MAX);
             let entry = FlowEntry {
-                seen: now.saturating_sub(idle),
+                seen: now.saturating_sub(count(flow.idle)),
                 backend: *id,
                 closed: flow.closed,
             };
@@ -86,12 +89,68 @@ impl Datapath {
             match self.maps.flows.insert(key, entry.encode(), UNLESS_KNOWN) {
                 Ok(()) => inserted += 1,
                 Err(MapError::SyscallError(error))
-                    if error.io_error.kind() == io::ErrorKind::AlreadyExists => {}
+                    if error.io_error.kind() == io::ErrorKind::AlreadyExists =>
+                {
+                    self.refresh(key, entry)?;
+                }
                 Err(error) => return Err(plain(error)),
             }
         }
         Ok(inserted)
     }
+
+    /// Takes flows out of the table that are still of this backend and of which nothing has come for
+    /// as long as [`Flow::idle`] says, less a moment: how many.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn forget_flows(&mut self, id: u16, flows: &[Flow]) -> io::Result<usize> {
+        let (now, mut forgotten) = (now(), 0);
+        for flow in flows {
+            let Some(service) = self.services.get(&flow.service) else {
+                continue;
+            };
+            let key = encode_flow_key(flow.client, service.tag);
+            let Some(entry) = found(self.maps.flows.get(&key, 0))?.map(|b| FlowEntry::decode(&b))
+            else {
+                continue;
+            };
+            let idle = now.saturating_sub(entry.seen).saturating_add(MOMENT);
+            if entry.backend == id && idle >= count(flow.idle) {
+                forgotten += usize::from(found(self.maps.flows.remove(&key))?.is_some());
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Who sends packets of it meanwhile is not waited for: one of them may count as a moment older.
+    fn refresh(&mut self, key: FlowKeyBytes, told: FlowEntry) -> io::Result<()> {
+        let Some(mut bytes) = found(self.maps.flows.get(&key, 0))? else {
+            return Ok(());
+        };
+        let known = FlowEntry::decode(&bytes);
+        if known.backend != told.backend || known.seen >= told.seen {
+            return Ok(());
+        }
+        FlowEntry::refresh(&mut bytes, told.seen);
+        found(self.maps.flows.insert(key, bytes, IF_KNOWN)).map(drop)
+    }
+}
+
+/// What is not there, or not any more, is no error.
+fn found<T>(result: Result<T, MapError>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(plain(error)),
+    }
+}
+
+fn count(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos() >> UNIT_SHIFT).unwrap_or(u32::MAX)
 }
 
 /// In the programs' units of time.

@@ -391,6 +391,11 @@ impl FlowEntry {
         bytes
     }
 
+    /// Something of it was seen at this time; all else stays.
+    pub fn refresh(bytes: &mut FlowBytes, seen: u32) {
+        bytes[..4].copy_from_slice(&seen.to_ne_bytes());
+    }
+
     /// From `struct flow`.
     pub fn decode(bytes: &FlowBytes) -> Self {
         Self {

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::super::message::*;
 use super::hello;
 use crate::control::contact::group::{Family, GroupId, Role};
+use crate::control::direct::face::{Key, Protocol};
+use crate::control::direct::mirror::{FlowPart, MAX_FLOWS, MAX_OWNERS, ToldFlow};
 use crate::control::overlay::OverlayEntry;
 use crate::control::standing::KnownEjection;
 use crate::shared::quotas::{Used, Who};
@@ -63,6 +65,42 @@ fn quotas() -> impl Strategy<Value = Vec<Used>> {
     vec(quota, 0..40)
 }
 
+fn flows() -> impl Strategy<Value = FlowPart> {
+    let client = (any::<std::net::IpAddr>(), any::<u16>());
+    let told = (client, any::<u64>(), any::<u32>());
+    let told = told.prop_map(|(client, owner, idle)| ToldFlow {
+        client: client.into(),
+        owner,
+        idle,
+    });
+    let key = (any::<std::net::IpAddr>(), any::<u16>(), any::<bool>());
+    let key = key.prop_map(|(address, port, tcp)| Key {
+        address,
+        port,
+        protocol: if tcp { Protocol::Tcp } else { Protocol::Udp },
+    });
+    (key, any::<u64>(), vec(told, 0..300))
+        .prop_map(|(key, round, flows)| FlowPart::all_of(key, round, &flows).remove(0))
+}
+
+/// The largest part that may be.
+fn largest() -> FlowPart {
+    let key = Key {
+        address: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+        port: 65535,
+        protocol: Protocol::Tcp,
+    };
+    let told = |n: usize| ToldFlow {
+        client: std::net::SocketAddr::new(key.address, 65535 - n as u16),
+        owner: u64::MAX - (n % MAX_OWNERS) as u64,
+        idle: u32::MAX,
+    };
+    let all: Vec<ToldFlow> = (0..MAX_FLOWS).map(told).collect();
+    let mut parts = FlowPart::all_of(key, u64::MAX, &all);
+    assert_eq!(parts.len(), 1);
+    parts.remove(0)
+}
+
 /// At most as long as may be.
 fn string() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..64).prop_map(String::from_iter)
@@ -83,6 +121,7 @@ fn messages() -> impl Strategy<Value = Message> {
         any::<u32>().prop_map(|successor| Message::Bye { successor }),
         vec(string(), 0..=MAX_KEYS).prop_map(|keys| Message::TicketKeys { keys }),
         quotas().prop_map(|clients| Message::Quotas { clients }),
+        flows().prop_map(Message::Flows),
         Just(Message::Unknown),
     ]
 }
@@ -247,6 +286,18 @@ fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
         Message::Quotas {
             clients: vec![quota(&long())],
         },
+        Message::Flows(FlowPart {
+            flows: vec![largest().flows[0]; MAX_FLOWS + 1],
+            ..largest()
+        }),
+        Message::Flows(FlowPart {
+            owners: vec![1; MAX_OWNERS + 1],
+            ..largest()
+        }),
+        Message::Flows(FlowPart {
+            owners: vec![],
+            ..largest()
+        }),
         Message::Request {
             group: GroupId {
                 number: 0,
@@ -259,11 +310,31 @@ fn what_is_beyond_a_bound_is_neither_sent_nor_taken() {
         let bytes = serde_json::to_vec(&message).unwrap();
         assert!(Message::decode(&bytes).is_err(), "{message:?}");
     }
+    assert!(Message::Flows(largest()).encode().is_ok());
     let clients = vec![quota("x"); MAX_QUOTAS];
     let got = Message::Quotas { clients }.encode();
     assert_eq!(got, Err("a message is too long"));
     let spaces = [&vec![b' '; MAX_MESSAGE][..], b"{}"].concat();
     assert_eq!(Message::decode(&spaces), Err("a message is too long"));
+}
+
+#[test]
+fn clients_of_connections_are_told_as_what_they_are() {
+    let text = r#"{"type":"flows","service":{"address":"::ffff:192.0.2.10","port":80,
+        "protocol":"tcp"},"round":1,"part":0,"last":true,"owners":[7],
+        "flows":[["[::ffff:198.51.100.1]:1024",0,3]],"later":1}"#;
+    let Ok(Message::Flows(part)) = Message::decode(text.as_bytes()) else {
+        panic!("it is understood");
+    };
+    let key = part.key().unwrap();
+    assert_eq!(key.to_string(), "tcp 192.0.2.10:80");
+    let told: Vec<ToldFlow> = part.told().collect();
+    assert_eq!(told[0].client, "198.51.100.1:1024".parse().unwrap());
+    let text = text.replace("tcp", "sctp");
+    let Ok(Message::Flows(part)) = Message::decode(text.as_bytes()) else {
+        panic!("it is understood");
+    };
+    assert_eq!(part.key(), None, "a protocol of a later version");
 }
 
 #[test]
