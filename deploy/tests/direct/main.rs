@@ -5,6 +5,7 @@
 
 mod changes;
 mod checks;
+mod clear;
 mod clients;
 mod hostile;
 mod leaving;

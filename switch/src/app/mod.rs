@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod contact;
 pub mod daemon;
+mod direct;
 mod events;
 mod explain;
 mod format;
@@ -79,6 +80,7 @@ pub fn main(args: Args) -> Exit {
         Command::Backend(backend) => backend::run(backend.action),
         Command::Events(events) => events::run(&events),
         Command::Contact(contact) => contact::run(contact.action),
+        Command::Direct(direct) => direct::run(direct.action),
         Command::Upgrade(upgrade) => upgrade::run(upgrade),
         Command::Fmt(fmt) => format::run(&fmt),
         Command::Init(init) => init::run(&init),

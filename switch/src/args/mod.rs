@@ -2,6 +2,7 @@
 
 mod backend;
 mod contact;
+mod direct;
 mod policy;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args as Group, Parser, Subcommand};
 
 pub use backend::{Backend, BackendAction, BackendName, Disable, Drain, Enable, Terms, Weight};
 pub use contact::{Contact, ContactAction, Resume, Yield};
+pub use direct::{Clear, Direct, DirectAction};
 pub use policy::{
     Check, Completions, Dialect, Explain, Fmt, Format, Import, Init, Man, Plan, ShellName,
 };
@@ -60,6 +62,8 @@ pub enum Command {
     Upgrade(Upgrade),
     /// Show, give up and take back the addresses that switches share
     Contact(Contact),
+    /// Take out of the kernel what a switch has left there that answered by direct return
+    Direct(Direct),
     /// Try it out: three web servers, a switch in front of them, live
     Demo(Demo),
     /// Lay policies out in one form; comments stay

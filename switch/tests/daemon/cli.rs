@@ -38,6 +38,58 @@ fn check_of_a_wrong_policy_ends_with_1_and_tells_where() {
 }
 
 #[test]
+fn check_says_what_direct_return_lacks_on_this_machine_and_the_policy_is_right_all_the_same() {
+    let test =
+        "check_says_what_direct_return_lacks_on_this_machine_and_the_policy_is_right_all_the_same";
+    if std::process::Command::new("setpriv")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
+        return skip(test, "needs the program setpriv (util-linux)");
+    }
+    let check = |fallback: &str, pins: &str| {
+        let (_folder, path) = file(&format!(
+            "[process]\ndirect = {{ pins = \"{pins}\" }}\n\
+             [listener.web]\nbind = \"192.0.2.10:80\"\nprotocol = \"tcp\"\npool = \"web\"\n\
+             [pool.web]\nforward = \"direct\"\nbackends = [\"192.0.2.21:80\"]\n{fallback}\n"
+        ));
+        let program = env!("CARGO_BIN_EXE_pointsman");
+        let mut command = std::process::Command::new("setpriv");
+        if rustix::process::geteuid().is_root() {
+            command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+        }
+        let done = command.args([program, "check", &path]).output();
+        let done = done.expect("setpriv runs");
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        )
+    };
+    let (code, err) = check("", "/sys/fs/bpf/none");
+    assert_eq!(code, Some(0), "{err}");
+    let told = "the switch would not start: direct return needs the capabilities CAP_BPF";
+    assert!(err.contains(told), "{err}");
+    assert!(err.contains("AmbientCapabilities="), "{err}");
+    let (code, err) = check("fallback = \"proxy\"", "/tmp/none");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("the switch would proxy `web`:"), "{err}");
+    assert!(
+        err.contains("/tmp/none is not on a BPF file system"),
+        "{err}"
+    );
+}
+
+#[test]
+fn clearing_direct_return_wants_rights_and_a_policy_that_can_be_read() {
+    let (_folder, path) = file("[listener");
+    let (code, _, err) = run(&["direct", "clear", &path]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("--pins names the folder"), "{err}");
+    assert_eq!(run(&["direct", "clear", &path, "--pins", "/x"]).0, 2);
+}
+
+#[test]
 fn schema_is_json_and_reference_is_markdown() {
     let (code, out, _) = run(&["schema"]);
     assert_eq!(code, 0);

@@ -151,7 +151,7 @@ fn completions_and_pages_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, out, _) = run(&["completions", shell]);
         assert_eq!(code, 0);
-        for word in ["drain", "events", "explain", "--token-file"] {
+        for word in ["drain", "events", "explain", "clear", "--token-file"] {
             let word = if shell == "fish" {
                 word.trim_start_matches("--")
             } else {
@@ -169,6 +169,7 @@ fn completions_and_pages_name_every_command() {
         "pointsman.1",
         "pointsman-plan.1",
         "pointsman-backend-drain.1",
+        "pointsman-direct-clear.1",
     ] {
         assert!(folder.path().join(page).exists(), "{page}");
     }

@@ -6,12 +6,14 @@
 //! what it puts into the kernel outlives the process.
 
 pub mod board;
+pub mod clear;
 mod detours;
 pub mod face;
 mod ids;
 pub mod keeper;
 pub mod kernel;
 pub mod mirror;
+pub mod needs;
 mod pins;
 pub mod plan;
 mod thread;

@@ -46,10 +46,27 @@ pub(super) fn mark(pins: &Path) -> io::Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub(super) fn sweep_own(pins: &Path) -> io::Result<bool> {
-    let mark = mark_of(pins)?;
-    if !mark.exists() {
-        return Ok(true);
+    match mark_of(pins)?.exists() {
+        true => sweep_here(pins),
+        false => Ok(true),
     }
+}
+
+/// Whether processes of another network have left something there, and none of this one.
+///
+/// # Errors
+/// It cannot be looked at.
+pub(super) fn is_elsewhere(pins: &Path) -> io::Result<bool> {
+    let own = mark_of(pins)?.exists();
+    Ok(!own && !marks(pins)?.is_empty())
+}
+
+/// Removes what processes have left there, and their rules in this network, if no process uses it.
+/// Whether nothing is left.
+///
+/// # Errors
+/// The kernel refuses.
+pub(super) fn sweep_here(pins: &Path) -> io::Result<bool> {
     let swept = sweep(pins)?;
     if swept {
         detours::sweep(&Host::open()?)?;
@@ -66,14 +83,15 @@ fn mark_of(pins: &Path) -> io::Result<PathBuf> {
 }
 
 /// Whatever network they speak of.
-fn remove_marks(pins: &Path) -> io::Result<()> {
+fn marks(pins: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut marks = Vec::new();
     for entry in std::fs::read_dir(pins)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            std::fs::remove_dir(entry.path())?;
+            marks.push(entry.path());
         }
     }
-    Ok(())
+    Ok(marks)
 }
 
 /// Removes what processes have left there, if no process uses it. Whether nothing is left.
@@ -89,7 +107,9 @@ pub(super) fn sweep(pins: &Path) -> io::Result<bool> {
     if !lock(&folder, FlockOperation::NonBlockingLockExclusive)? {
         return Ok(false);
     }
-    remove_marks(pins)?;
+    for mark in marks(pins)? {
+        std::fs::remove_dir(mark)?;
+    }
     kernel::clear(pins)?;
     Ok(true)
 }

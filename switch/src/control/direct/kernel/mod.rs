@@ -29,7 +29,7 @@ pub use self::counters::{BackendCounters, Counters, ServiceCounters};
 pub use self::flows::Flow;
 use self::layout::{Service, StateWord, encode_backend};
 use self::load::Maps;
-pub use self::pins::clear;
+pub use self::pins::{clear, lack_of_place};
 use self::rings::Rings;
 pub use self::types::{Backend, Capacity, Found, Hop, Key, Member, Protocol, Ran, State};
 

@@ -70,20 +70,30 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 }
 
 fn make_folder(pins: &Path) -> io::Result<()> {
-    let is_there = |pins| bpf::is_on_file_system(pins).map_err(|error| named(pins, &error));
-    if !is_there(pins)? && pins.starts_with(USUAL) {
+    if lack_of_place(pins)?.is_some() && pins.starts_with(USUAL) {
         // Where no service manager has done so.
         let _ = bpf::mount_file_system(Path::new(USUAL));
     }
-    if !is_there(pins)? {
-        let text = format!(
+    if let Some(lacks) = lack_of_place(pins)? {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, lacks));
+    }
+    fs::create_dir_all(pins).map_err(|error| named(pins, &error))
+}
+
+/// What to do so that the folder is on a file system for BPF; `None`: it is.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn lack_of_place(pins: &Path) -> io::Result<Option<String>> {
+    let is_there = bpf::is_on_file_system(pins).map_err(|error| named(pins, &error))?;
+    let text = || {
+        format!(
             "{} is not on a BPF file system, which keeps direct return alive while the process is \
              not: `mount -t bpf bpf {USUAL}`, or name a folder on another one",
             pins.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-    }
-    fs::create_dir_all(pins).map_err(|error| named(pins, &error))
+        )
+    };
+    Ok((!is_there).then(text))
 }
 
 /// Whether all maps are there, of this layout and of these sizes.
