@@ -94,7 +94,7 @@ pub(crate) struct AgentArgs {
     /// address]
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
-    /// With --direct: packets come from another subnet, in a tunnel
+    /// With --direct: packets come in a tunnel, though no switch says so
     #[arg(long)]
     tunnel: bool,
     /// With --direct: mptcp tells clients the server's own address, whatever the switches say

@@ -44,7 +44,7 @@ pub struct Written {
     pub contact_address: Vec<IpAddr>,
     /// The interface that clients are reached by.
     pub interface: Option<String>,
-    /// Whether packets come in a tunnel.
+    /// Whether packets come in a tunnel, whatever the switches say.
     pub tunnel: Option<bool>,
     /// `mptcp`.
     pub route_optimization: Option<String>,

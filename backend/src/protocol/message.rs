@@ -154,6 +154,10 @@ pub struct Accepted {
     /// Whether clients that speak MPTCP (RFC 8684) are told the server's own address.
     #[serde(default)]
     pub mptcp: bool,
+    /// Packets come in a tunnel (IP in IP), from this address of the switch; `None`: as clients have
+    /// sent them, or the switch is of a version that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<IpAddr>,
 }
 
 /// A service by direct return.

@@ -147,14 +147,76 @@ fn a_server_of_another_subnet_is_reached_through_a_tunnel_and_takes_long_uploads
         return;
     };
     scene.move_behind_router("s1");
+    let others = scene.host("s1");
+    others.ip("route add 198.51.100.0/24 via 10.78.0.1");
     let before = scene.facts("s1");
-    scene.start_agent("s1", &["--tunnel"]);
+    scene.start_agent_without_bpf("s1");
+    scene.wait_for(&[("s1", "not-ready")]);
+    let lacks = "packets come in a tunnel, and direct return needs CAP_BPF and CAP_PERFMON";
+    scene.wait_until("it says why", |scene| scene.why("s1").contains(lacks));
+    scene.stop_agent("s1");
+    // The switch says that there is a tunnel.
+    scene.start_agent("s1", &[]);
     scene.wait_for(&[("s1", "ready")]);
-    assert!(scene.facts("s1").routes.contains("advmss 1440"));
+    let during = scene.facts("s1");
+    assert_eq!(
+        during.routes.matches("advmss 1440").count(),
+        2,
+        "{during:?}"
+    );
     scene.wait_until_answers(&["s1"]);
     assert_eq!(scene.upload(3 << 20), 200);
+
+    // Packets in the tunnel are not lost while there is no agent.
+    let pins = scene.tunnel_of("s1");
+    assert!(pins.exists());
+    let prober = scene.probe();
+    scene.kill_agent("s1");
+    std::thread::sleep(Duration::from_secs(1));
+    scene.start_agent("s1", &[]);
+    scene.wait_for(&[("s1", "ready")]);
+    std::thread::sleep(Duration::from_secs(1));
+    let failed = failures(&prober.stop());
+    assert_eq!(failed, "", "a restart of an agent is noticed");
+    assert_eq!(scene.facts("s1"), during);
+
     scene.stop_agent("s1");
     assert_eq!(scene.facts("s1"), before);
+    assert!(!pins.exists());
+
+    // One that does not come back: by hand.
+    scene.start_agent("s1", &[]);
+    scene.wait_for(&[("s1", "ready")]);
+    assert!(pins.exists());
+    scene.kill_agent("s1");
+    scene.take_back("s1");
+    assert_eq!(scene.facts("s1"), before);
+    assert!(!pins.exists());
+}
+
+#[test]
+fn a_restart_of_the_switch_breaks_no_connection_though_an_agent_comes_back_late() {
+    let name = "a_restart_of_the_switch_breaks_no_connection_though_an_agent_comes_back_late";
+    let Some(mut scene) = Scene::new(name, "") else {
+        return;
+    };
+    for server in ["s1", "s2"] {
+        scene.start_agent(server, &[]);
+    }
+    scene.wait_until_answers(&["s1", "s2"]);
+    let kept = scene.keep_connections(40);
+    let prober = scene.probe();
+    scene.pause_agent("s2", true);
+    scene.restart_switch();
+    // Longer than the switch waits for agents.
+    std::thread::sleep(Duration::from_secs(3));
+    scene.wait_for(&[("s1", "ready")]);
+    scene.pause_agent("s2", false);
+    scene.wait_until_answers(&["s1", "s2"]);
+    let broken = kept.broken_of();
+    kept.stop();
+    assert_eq!(broken, Vec::<String>::new());
+    assert_eq!(failures(&prober.stop()), "", "a restart is noticed");
 }
 
 #[test]

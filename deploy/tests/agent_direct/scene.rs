@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_deploy::lab::{
-    Daemon, Host, INTERFACE, Lab, Prober, Server, Skip, Switch, program, wait_until,
+    Daemon, Host, INTERFACE, KeepAlive, Lab, Prober, Server, Skip, Switch, program, wait_until,
 };
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -139,6 +140,26 @@ impl Scene {
         self.agents.push((name.to_owned(), daemon));
     }
 
+    /// An agent that does nothing for a while.
+    pub fn pause_agent(&self, name: &str, pause: bool) {
+        let mut agents = self.agents.iter();
+        let (_, agent) = agents.find(|(own, _)| own == name).unwrap();
+        agent.signal(if pause { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// Kills the switch and starts it anew.
+    pub fn restart_switch(&mut self) {
+        self.switch.kill_all();
+        self.switch = Switch::start(&self.front, &policy(""));
+    }
+
+    /// Clients that keep their connections.
+    pub fn keep_connections(&self, count: usize) -> KeepAlive {
+        let kept = KeepAlive::start(&self.client, target(), count, Duration::from_millis(50));
+        wait_until("all connections stand", || kept.kept().requests > 2 * count);
+        kept
+    }
+
     pub fn kill_agent(&mut self, name: &str) {
         self.take(name).kill();
     }
@@ -148,14 +169,28 @@ impl Scene {
         self.take(name).stop();
     }
 
-    /// What became of an agent without capabilities, and what it said.
-    pub fn agent_without_rights(&self, name: &str, check: bool) -> (Option<i32>, String) {
+    /// An agent that may do nothing with programs of the kernel.
+    pub fn start_agent_without_bpf(&mut self, name: &str) {
+        let lacks = "--bounding-set=-bpf,-perfmon,-sys_admin";
+        let mut command = self.without(name, lacks);
+        let daemon = Daemon::start(&format!("agent of {name}"), &mut command);
+        self.agents.push((name.to_owned(), daemon));
+    }
+
+    fn without(&self, name: &str, rights: &str) -> Command {
         let agent = self.agent(name);
         let mut command = self.host(name).command("setpriv");
-        command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+        command.args([rights, "--inh-caps=-all"]);
         // After nsenter's own words.
         let words = agent.get_args().skip_while(|word| *word != "--").skip(1);
-        command.args(words).args(check.then_some("--check"));
+        command.args(words);
+        command
+    }
+
+    /// What became of an agent without capabilities, and what it said.
+    pub fn agent_without_rights(&self, name: &str, check: bool) -> (Option<i32>, String) {
+        let mut command = self.without(name, "--bounding-set=-all");
+        command.args(check.then_some("--check"));
         let output = command.output().unwrap();
         let told = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(told).unwrap())
@@ -164,6 +199,18 @@ impl Scene {
     pub fn take_back(&self, name: &str) {
         let mut command = self.agent(name);
         assert!(command.arg("--take-back").status().unwrap().success());
+    }
+
+    /// Where the kernel keeps the end of an agent's tunnel.
+    pub fn tunnel_of(&self, name: &str) -> PathBuf {
+        let book = self.folder.path().join(name).join("host.json");
+        let book: Value = serde_json::from_str(&fs::read_to_string(book).unwrap()).unwrap();
+        let mut pins = book
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|one| one["pins"].as_str());
+        pins.next().unwrap().into()
     }
 
     pub fn facts(&self, name: &str) -> Facts {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,14 @@ pub(super) enum Change {
         /// What it is now.
         value: (u32, u32),
     },
-    /// The segment size that a default route advertises.
+    /// A program that takes packets out of their tunnel.
+    Tunnel {
+        /// At the ingress of this interface.
+        interface: String,
+        /// The folder that holds it in the kernel.
+        pins: PathBuf,
+    },
+    /// The segment size that a route advertises.
     Mss {
         /// The route, as the kernel has told it, in hexadecimal.
         route: String,
@@ -66,6 +74,7 @@ impl Change {
             (Self::Setting { name, .. }, Self::Setting { name: other, .. }) => name == other,
             (Self::Endpoint { ip, .. }, Self::Endpoint { ip: other, .. }) => ip == other,
             (Self::Limits { .. }, Self::Limits { .. }) => true,
+            (Self::Tunnel { pins, .. }, Self::Tunnel { pins: other, .. }) => pins == other,
             (Self::Mss { route, .. }, Self::Mss { route: other, .. }) => route == other,
             _ => false,
         }
@@ -93,10 +102,16 @@ impl fmt::Display for Change {
             Self::Limits { value, .. } => {
                 write!(f, "let connections of MPTCP have {} further paths", value.1)
             }
+            Self::Tunnel { interface, .. } => {
+                write!(
+                    f,
+                    "take packets of the switches out of their tunnel at {interface}"
+                )
+            }
             Self::Mss { value, .. } => {
                 write!(
                     f,
-                    "advertise segments of {value} bytes on the default route"
+                    "advertise segments of {value} bytes on a route with a router"
                 )
             }
         }

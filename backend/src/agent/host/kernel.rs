@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::book::Hands;
 use super::change::Change;
+use super::decap;
 use super::mptcp::{Endpoint, PathManager};
 use super::network::{self, Network};
 use super::setting;
@@ -22,6 +23,8 @@ const FIRST_ID: u8 = 100;
 /// one of TCP are gone from it.
 const MSS_V4: u32 = 1440;
 const MSS_V6: u32 = 1400;
+/// Routes that are changed at most.
+const MOST_ROUTES: usize = 256;
 
 /// Makes changes.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ impl Hands for Kernel<'_> {
                 PathManager::open()?.add(endpoint(*id, *ip, *signal))
             }
             Change::Limits { value, .. } => PathManager::open()?.set_limits(*value),
+            Change::Tunnel { interface, pins } => decap::pin(interface, pins),
             Change::Mss { route, value, .. } => self.set_mss(route, Some(*value)),
         }
     }
@@ -72,13 +76,14 @@ impl Hands for Kernel<'_> {
                     false => Ok(()),
                 }
             }
+            Change::Tunnel { pins, .. } => decap::unpin(pins),
             Change::Mss {
                 route,
                 before,
                 value,
             } => {
                 let route = unhex(route)?;
-                let now = self.network.default_routes()?;
+                let now = self.network.routers()?;
                 // Another one has come in its place: it is somebody else's.
                 let ours = |now: &&Vec<u8>| {
                     network::with_mss(now, None) == network::with_mss(&route, None)
@@ -95,7 +100,7 @@ impl Hands for Kernel<'_> {
 impl Kernel<'_> {
     fn set_mss(&self, route: &str, mss: Option<u32>) -> io::Result<()> {
         let route = unhex(route)?;
-        let now = self.network.default_routes()?;
+        let now = self.network.routers()?;
         let is_there = now.iter().any(|now| {
             network::mss(now) == mss
                 && network::with_mss(now, None) == network::with_mss(&route, None)
@@ -113,9 +118,14 @@ impl Kernel<'_> {
     }
 }
 
-/// Default routes that are to advertise shorter segments, as packets grow in a tunnel.
+/// Routes by routers, which are to advertise shorter segments, as packets grow in a tunnel. Where a
+/// routing daemon has put very many here, those for everything alone.
 pub(super) fn shorter_segments(network: &Network) -> io::Result<Vec<Change>> {
-    let routes = network.default_routes()?.into_iter();
+    let mut routes = network.routers()?;
+    if routes.len() > MOST_ROUTES {
+        routes.retain(|route| network::is_default(route));
+    }
+    let routes = routes.into_iter();
     let change = |route: Vec<u8>| {
         let value = match network::is_v4(&route) {
             true => MSS_V4,

@@ -38,6 +38,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// From one count of connections to the next.
 const COUNT: Duration = Duration::from_millis(200);
 
+/// What a tunnel takes; the first one is for all else.
+const TUNNEL: [Capability; 3] = [Capability::NetAdmin, Capability::Bpf, Capability::Perfmon];
+
 /// What direct return is to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Direct {
@@ -45,7 +48,7 @@ pub struct Direct {
     pub addresses: Vec<IpAddr>,
     /// The interface that clients are reached by; `None`: the one that has the server's address.
     pub interface: Option<String>,
-    /// Whether packets come from another subnet, in a tunnel.
+    /// Whether packets come from another subnet, in a tunnel, whatever switches say.
     pub tunnel: bool,
     /// Whether clients of MPTCP are told the server's own address, whatever switches say.
     pub mptcp: bool,
@@ -59,16 +62,15 @@ pub struct Direct {
 #[derive(Debug)]
 pub(super) struct Host {
     direct: Direct,
+    agent: String,
     network: Network,
     book: Book,
     holder: Holder,
     watch: AsyncFd<Socket>,
     decap: Option<Decap>,
     wanted: Wanted,
-    /// What switches have said last, also those that are away.
-    known: BTreeMap<String, Accepted>,
-    /// Where they are.
-    switches: BTreeSet<IpAddr>,
+    /// What switches have said last, also those that are away, and where they are.
+    known: BTreeMap<String, (IpAddr, Accepted)>,
     /// The addresses that the server is registered by.
     own: BTreeSet<IpAddr>,
     /// What the agent had before it was killed. It stays until switches have told what they want:
@@ -83,6 +85,7 @@ pub(super) struct Host {
 struct Wanted {
     addresses: BTreeSet<IpAddr>,
     mptcp: bool,
+    tunnel: bool,
 }
 
 /// How the host stands.
@@ -114,17 +117,17 @@ impl Host {
             decap: None,
             wanted: Wanted::default(),
             known: BTreeMap::new(),
-            switches: BTreeSet::new(),
             own: BTreeSet::new(),
             tidy: false,
+            agent: agent.to_owned(),
             direct: direct.clone(),
         })
     }
 
     /// A switch tells what holds; `own` is the server's address as it is registered there.
     pub(super) fn learn(&mut self, switch: &str, at: IpAddr, own: IpAddr, accepted: &Accepted) {
-        self.known.insert(switch.to_owned(), accepted.clone());
-        self.switches.insert(at.to_canonical());
+        let known = (at.to_canonical(), accepted.clone());
+        self.known.insert(switch.to_owned(), known);
         self.own.insert(own.to_canonical());
     }
 
@@ -201,13 +204,15 @@ impl Host {
     }
 
     fn wanted_now(&self) -> Wanted {
-        let services = self.known.values().flat_map(|known| &known.services);
+        let known = || self.known.values().map(|(_, accepted)| accepted);
+        let services = known().flat_map(|known| &known.services);
         let told = services.map(|service| service.address.to_canonical());
         let own = self.direct.addresses.iter().chain(&self.former);
         let addresses = told.chain(own.copied());
         Wanted {
             addresses: addresses.collect(),
-            mptcp: self.direct.mptcp || self.known.values().any(|known| known.mptcp),
+            mptcp: self.direct.mptcp || known().any(|known| known.mptcp),
+            tunnel: self.direct.tunnel || known().any(|known| known.tunnel.is_some()),
         }
     }
 
@@ -220,7 +225,7 @@ impl Host {
         for ip in addresses.iter().filter(|ip| seen.elsewhere(**ip).is_none()) {
             self.claim(Change::Address { ip: *ip }, seen.holds(*ip))?;
         }
-        if self.direct.tunnel && !addresses.is_empty() {
+        if self.wanted.tunnel && !addresses.is_empty() {
             self.end_tunnels(&seen, addresses)?;
         }
         if self.wanted.mptcp && !addresses.is_empty() {
@@ -257,15 +262,44 @@ impl Host {
     }
 
     fn end_tunnels(&mut self, seen: &Seen, addresses: &[IpAddr]) -> io::Result<()> {
-        let interface = self.interface(seen)?;
-        if self.decap.is_none() {
-            self.decap = Some(Decap::attach(&interface)?);
+        if let Some(lacks) = capabilities::lack(&TUNNEL) {
+            let text = format!("packets come in a tunnel, and {lacks}");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
+        self.attach(seen)?;
+        let known = self.known.values();
+        let switches = known.flat_map(|(at, known)| [Some(*at), known.tunnel]);
+        let switches = switches.flatten().map(|ip| ip.to_canonical()).collect();
         if let Some(decap) = &mut self.decap {
-            decap.set(&self.switches, addresses)?;
+            // A predecessor's switches stay until they have answered, or do not.
+            decap.set(&switches, addresses, self.tidy)?;
         }
         for change in kernel::shorter_segments(&self.network)? {
             self.claim(change, false)?;
+        }
+        Ok(())
+    }
+
+    /// The tunnel's program, so that it stays where that is possible.
+    fn attach(&mut self, seen: &Seen) -> io::Result<()> {
+        let (index, interface) = self.interface(seen)?;
+        if matches!(self.decap, Some(Decap::Own(_))) {
+            return Ok(());
+        }
+        let Some(pins) = decap::pins(&self.agent, index) else {
+            self.decap = Some(Decap::attach(&interface)?);
+            return Ok(());
+        };
+        let change = Change::Tunnel {
+            interface: interface.clone(),
+            pins: pins.clone(),
+        };
+        match self.claim(change, false) {
+            Ok(()) => self.decap = Some(Decap::Pinned(pins)),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.decap = Some(Decap::attach(&interface)?);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -307,7 +341,11 @@ impl Host {
                 wanted.mptcp && serves && ours
             }
             Change::Setting { .. } | Change::Limits { .. } => wanted.mptcp && serves,
-            Change::Mss { .. } => self.direct.tunnel && serves,
+            Change::Tunnel { pins, .. } => {
+                let own = matches!(&self.decap, Some(Decap::Pinned(own)) if own == pins);
+                wanted.tunnel && serves && own
+            }
+            Change::Mss { .. } => wanted.tunnel && serves,
         };
         let mut kernel = Kernel::new(&self.network);
         self.book
@@ -327,16 +365,21 @@ impl Host {
         })
     }
 
-    fn interface(&self, seen: &Seen) -> io::Result<String> {
+    /// Its index and name.
+    fn interface(&self, seen: &Seen) -> io::Result<(u32, String)> {
+        let named = |(index, name, _): &(u32, String, Arp)| (*index, name.clone());
         if let Some(interface) = &self.direct.interface {
-            return Ok(interface.clone());
+            let link = seen.links.iter().find(|(_, name, _)| name == interface);
+            return link
+                .map(named)
+                .ok_or_else(|| io::Error::other(format!("there is no interface {interface}")));
         }
         let mut addresses = seen.addresses.iter();
         let of = |index: u32| seen.links.iter().find(|(own, ..)| *own == index);
         let found =
             addresses.find(|(index, ip)| *index != network::LOOPBACK && self.own.contains(ip));
         let link = found.and_then(|(index, _)| of(*index));
-        link.map(|(_, name, _)| name.clone()).ok_or_else(|| {
+        link.map(named).ok_or_else(|| {
             io::Error::other("no interface has the server's address: name it with --interface")
         })
     }
@@ -357,10 +400,9 @@ pub fn take_back(state: &Path) -> io::Result<Vec<String>> {
 
 /// What of direct return this process may not do, with the remedy.
 fn lacks(direct: &Direct) -> Option<String> {
-    let tunnel = [Capability::NetAdmin, Capability::Bpf, Capability::Perfmon];
     capabilities::lack(match direct.tunnel {
-        true => &tunnel,
-        false => &tunnel[..1],
+        true => &TUNNEL,
+        false => &TUNNEL[..1],
     })
 }
 

@@ -32,6 +32,10 @@ const IFLA_IFNAME: u16 = 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
+const RTA_GATEWAY: u16 = 5;
+const RTA_MULTIPATH: u16 = 9;
+const RTA_VIA: u16 = 18;
+const RTA_NH_ID: u16 = 30;
 const RTA_TABLE: u16 = 15;
 const RTA_METRICS: u16 = 8;
 const RTAX_ADVMSS: u16 = 8;
@@ -101,15 +105,15 @@ impl Network {
         }
     }
 
-    /// The default routes of the main table, as the kernel tells them.
-    pub(super) fn default_routes(&self) -> io::Result<Vec<Vec<u8>>> {
+    /// The routes of the main table that lead to a router, or everywhere, as the kernel tells them.
+    pub(super) fn routers(&self) -> io::Result<Vec<Vec<u8>>> {
         let mut routes = vec![];
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut content = vec![0; ROUTE_HEADER];
             content[0] = u8::from(family);
             self.0
                 .request_raw(RTM_GETROUTE, NLM_F_DUMP, &content, |message| {
-                    if message.kind == RTM_NEWROUTE && is_default(message.content) {
+                    if message.kind == RTM_NEWROUTE && is_by_router(message.content) {
                         routes.push(message.content.to_vec());
                     }
                     match routes.len() {
@@ -195,17 +199,31 @@ pub(super) fn is_v4(route: &[u8]) -> bool {
     route.first() == Some(&u8::from(AddressFamily::Inet))
 }
 
-fn is_default(route: &[u8]) -> bool {
-    let Some(header) = route.get(..ROUTE_HEADER) else {
+/// Whether a route of the main table is for everything.
+pub(super) fn is_default(route: &[u8]) -> bool {
+    is_main(route) && route[1] == 0 && parts(route).all(|kind| kind != RTA_DST)
+}
+
+/// Whether a route of the main table is for everything, or leads to a router: clients may be there.
+fn is_by_router(route: &[u8]) -> bool {
+    let leads = |kind| [RTA_GATEWAY, RTA_VIA, RTA_MULTIPATH, RTA_NH_ID].contains(&kind);
+    is_default(route) || (is_main(route) && parts(route).any(leads))
+}
+
+fn parts(route: &[u8]) -> impl Iterator<Item = u16> {
+    let parts = route.get(ROUTE_HEADER..).unwrap_or_default();
+    attributes::read(parts).map(|(kind, _)| kind & 0x3fff)
+}
+
+/// Whether it is a way (RTN_UNICAST) of the main table.
+fn is_main(route: &[u8]) -> bool {
+    let (Some(header), Some(rest)) = (route.get(..ROUTE_HEADER), route.get(ROUTE_HEADER..)) else {
         return false;
     };
-    let parts: Vec<_> = attributes::read(&route[ROUTE_HEADER..]).collect();
-    let table = parts.iter().find(|(kind, _)| *kind == RTA_TABLE);
+    let table = attributes::read(rest).find(|(kind, _)| *kind == RTA_TABLE);
     let table = table.and_then(|(_, value)| Some(u32::from_ne_bytes((*value).try_into().ok()?)));
     let is_main = table.unwrap_or(header[4].into()) == u32::from(RT_TABLE_MAIN);
-    // RTN_UNICAST
-    let is_way = header[7] == 1;
-    is_main && is_way && header[1] == 0 && parts.iter().all(|(kind, _)| *kind != RTA_DST)
+    is_main && header[7] == 1
 }
 
 fn on_loopback(ip: IpAddr) -> AddressMessage {
@@ -284,15 +302,22 @@ mod tests {
         other_table[4] = 100;
         let place = ROUTE_HEADER + 4;
         other_table[place..place + 4].copy_from_slice(&100u32.to_ne_bytes());
-        for route in [network, local, other_table] {
-            assert!(!is_default(&route));
+        for route in [&network, &local, &other_table] {
+            assert!(!is_default(route));
         }
+        assert!(is_by_router(&network) && !is_by_router(&local) && !is_by_router(&other_table));
+        let mut link = vec![2, 24, 0, 0, RT_TABLE_MAIN, 2, 253, 1, 0, 0, 0, 0];
+        attributes::put(&mut link, RTA_DST, &[10, 0, 0, 0]);
+        assert!(!is_by_router(&link), "it leads to neighbours");
+        attributes::put(&mut link, RTA_NH_ID, &7u32.to_ne_bytes());
+        assert!(is_by_router(&link));
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = (is_default(&bytes), mss(&bytes), with_mss(&bytes, Some(1)));
+            let _ = (is_default(&bytes), is_by_router(&bytes));
+            let _ = (mss(&bytes), with_mss(&bytes, Some(1)));
         }
     }
 }

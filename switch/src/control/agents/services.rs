@@ -14,6 +14,7 @@ pub(super) fn of(policy: &Policy, pool: &Pool) -> Accepted {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         services: services.into_iter().take(MAX_SERVICES).collect(),
         mptcp: pool.forward.direct().is_some_and(|direct| direct.mptcp),
+        tunnel: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pointsman_backend::protocol::ended::Ended;
-use pointsman_backend::protocol::message::{Accepted, Register, ToAgent, ToSwitch};
+use pointsman_backend::protocol::message::{Accepted, Mode, Register, ToAgent, ToSwitch};
 use pointsman_backend::protocol::talk::SwitchTalk;
 use pointsman_backend::protocol::wire::Wire;
 use pointsman_backend::protocol::{HANDSHAKE_LIMIT, KEEPALIVE, SILENCE};
@@ -39,8 +39,7 @@ pub(super) async fn run(
         }
         Err((reason, text)) => return registrar.refused(reason, from, &text),
     };
-    let taken = terms
-        .judge(&register, from)
+    let taken = judge(&terms, &register, from)
         .and_then(|accepted| Ok((registrar.register(&register, from)?, accepted)));
     let (ticket, accepted) = match taken {
         Ok(taken) => taken,
@@ -79,6 +78,16 @@ async fn greeted(wire: &mut OwnWire) -> Result<Option<Register>, (&'static str, 
         Ok(Err(ended)) => Err((ended.word(), ended.to_string())),
         Err(_) => Err(("late", "it has not registered in time".to_owned())),
     }
+}
+
+/// What holds for this server now, if it may be a member.
+fn judge(terms: &Terms, register: &Register, from: IpAddr) -> Result<Accepted, Refusal> {
+    let accepted = terms.judge(register, from)?;
+    let answers = register.mode == Mode::Direct && !accepted.services.is_empty();
+    Ok(Accepted {
+        tunnel: answers.then(|| terms.tunnel(register)).flatten(),
+        ..accepted
+    })
 }
 
 async fn refuse(
@@ -160,6 +169,10 @@ impl Session {
                         return Err(End::Refused(Refusal::Replaced));
                     }
                     say(wire, &ToAgent::Alive).await?;
+                    if self.register.mode == Mode::Direct {
+                        // Routes may have changed.
+                        self.judge(wire).await?;
+                    }
                 }
                 Ok(()) = self.terms.changed() => self.judge(wire).await?,
                 Ok(()) = self.stage.changed() => {
@@ -180,7 +193,7 @@ impl Session {
         let Some(terms) = terms.filter(|terms| terms.lets_in(self.from)) else {
             return Err(End::Refused(Refusal::Closed));
         };
-        let accepted = terms.judge(&self.register, self.from);
+        let accepted = judge(&terms, &self.register, self.from);
         let accepted = accepted.map_err(End::Refused)?;
         if accepted != self.accepted {
             self.accepted = accepted.clone();

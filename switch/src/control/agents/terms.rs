@@ -1,6 +1,6 @@
 //! What the policy says of agents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use pointsman_config::policy::{self, BindAddr, Discover, Policy};
 
 use super::refusal::Refusal;
 use super::services;
+use crate::control::direct::source;
 
 /// Who may register what.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(super) struct Terms {
     key: Key,
     /// All pools of the policy; `None` for one that takes no servers from agents.
     pools: HashMap<String, Option<Accepted>>,
+    /// Every address that is served by direct return.
+    served: BTreeSet<IpAddr>,
 }
 
 impl Terms {
@@ -34,9 +37,11 @@ impl Terms {
             let accepted = takes.then(|| services::of(policy, pool));
             (pool.name.clone(), accepted)
         });
+        let served = policy.services().into_iter();
         Some(Self {
             key: talk::key(agents.secret.expose()),
             pools: pools.collect(),
+            served: served.map(|service| service.address.ip()).collect(),
             agents,
         })
     }
@@ -61,6 +66,16 @@ impl Terms {
     /// Whether agents register servers for this pool.
     pub(super) fn takes(&self, pool: &str) -> bool {
         matches!(self.pools.get(pool), Some(Some(_)))
+    }
+
+    /// Where packets to this server come from in a tunnel, if they do.
+    pub(super) fn tunnel(&self, register: &Register) -> Option<IpAddr> {
+        let serves = |ip| self.served.contains(&ip);
+        let tunnel = source::tunnel_to(register.address.to_canonical(), serves);
+        tunnel.unwrap_or_else(|error| {
+            tracing::debug!("the way to {}: {error}", register.address);
+            None
+        })
     }
 
     /// What holds for this server, if it may be a member.

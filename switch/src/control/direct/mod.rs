@@ -16,6 +16,7 @@ pub mod mirror;
 pub mod needs;
 mod pins;
 pub mod plan;
+pub mod source;
 mod thread;
 mod vias;
 mod weights;

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
-
 use super::{Keeper, Network};
 use crate::control::contact::host::{Device, Neighbour, Way};
 use crate::control::direct::face::{Hop, Path};
+use crate::control::direct::source::with_own_source;
 use crate::control::journal::Happening;
 
 /// How often a neighbour is asked that has not answered yet.
@@ -163,7 +162,8 @@ impl<P: Path, N: Network> Keeper<P, N> {
         let addresses = self.net.addresses()?;
         for address in wanted {
             let way = self.net.way(*address)?;
-            let way = way.map(|way| self.with_own_source(way, *address, &addresses));
+            let way =
+                way.map(|way| with_own_source(way, *address, &addresses, |ip| self.serves(ip)));
             self.roads
                 .entry(*address)
                 .or_default()
@@ -175,22 +175,9 @@ impl<P: Path, N: Network> Keeper<P, N> {
         Ok(())
     }
 
-    /// Nothing is sent from an address that is served: it moves, and answers to it are passed on.
-    fn with_own_source(&self, way: Way, to: IpAddr, addresses: &[(u32, IpNet)]) -> Way {
-        let served = |ip: &IpAddr| {
-            let mut plans = self.plan.iter().flat_map(|plan| plan.services.keys());
-            plans.any(|key| key.address == *ip)
-        };
-        if way.source.is_some_and(|source| !served(&source)) {
-            return way;
-        }
-        let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let own = addresses
-            .iter()
-            .filter(|(index, _)| *index == way.interface);
-        let mut own = own.map(|(_, net)| net.addr());
-        let source = own.find(|ip| ip.is_ipv4() == to.is_ipv4() && !served(ip) && !link_local(ip));
-        Way { source, ..way }
+    fn serves(&self, ip: IpAddr) -> bool {
+        let mut served = self.plan.iter().flat_map(|plan| plan.services.keys());
+        served.any(|key| key.address == ip)
     }
 
     /// Every address that packets are to get to.

@@ -487,6 +487,32 @@ fn a_backend_takes_connections_until_no_ring_speaks_of_it() {
 }
 
 #[test]
+fn a_backend_of_a_former_process_that_is_not_known_yet_keeps_what_it_has() {
+    let (shared, now) = (world(), Instant::now());
+    let mut first = keeper(&shared, now);
+    first.want(wanted(&[(21, Active), (22, Active), (23, Dead)]), now);
+    first.work(now);
+    drop(first);
+    let flow = Flow {
+        client: "198.51.100.1:1024".parse().expect("an address"),
+        service: key(),
+        idle: Duration::ZERO,
+        closed: false,
+    };
+    shared.world().flows.insert(2, vec![flow]);
+    let mut second = keeper(&shared, now);
+    second.want(wanted(&[(21, Active)]), now);
+    second.work(now);
+    second.work(now + COUNTING);
+    assert_eq!(shown(&shared), [(21, Active, true), (22, Draining, false)]);
+    // Its agent comes back.
+    second.want(wanted(&[(21, Active), (22, Active)]), now + COUNTING);
+    second.work(now + COUNTING);
+    assert_eq!(shown(&shared), [(21, Active, true), (22, Active, true)]);
+    assert!(second.retired.is_empty());
+}
+
+#[test]
 fn a_policy_without_services_leaves_nothing() {
     let (shared, now) = (world(), Instant::now());
     let mut keeper = keeper(&shared, now);

@@ -1,6 +1,6 @@
 //! Backends and services as the kernel is to have them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -41,12 +41,36 @@ impl<P: Path, N: Network> Keeper<P, N> {
                 self.retired.insert(identity.number(), retired);
             }
         }
+        if before.is_none() {
+            self.retired.extend(self.left_behind(plan, now));
+        }
         for identity in plan.backends.keys() {
             self.retired.remove(&identity.number());
         }
         if plan.services.is_empty() {
             self.retired.clear();
         }
+    }
+
+    /// Backends that a former process has left, of pools that are served: they were taken out of the
+    /// policy meanwhile, or their agents have not come back yet.
+    fn left_behind(&self, plan: &Plan, now: Instant) -> Vec<(u64, Retired)> {
+        let pools: BTreeSet<&String> = plan.services.values().map(|one| &one.pool).collect();
+        let served = self.written.values().filter(|one| one.state != State::Dead);
+        let retired = |backend: &face::Backend| {
+            let mut pools = pools.iter().map(|pool| Identity {
+                pool: (*pool).clone(),
+                address: backend.address,
+            });
+            let identity = pools.find(|identity| identity.number() == backend.identity)?;
+            let retired = Retired {
+                pool: identity.pool,
+                address: identity.address,
+                since: now,
+            };
+            Some((backend.identity, retired))
+        };
+        served.filter_map(retired).collect()
     }
 
     /// Those that have finished are forgotten.
