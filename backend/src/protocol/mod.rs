@@ -8,6 +8,9 @@ mod allowance;
 pub mod channel;
 pub mod ended;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod message;
 pub mod talk;
 pub mod wire;

@@ -12,7 +12,7 @@ use super::frame::Inbox;
 use super::message::{MAX_MESSAGE, Message, ToAgent, ToSwitch};
 
 /// The number is the version of what is said.
-const PROLOGUE: &[u8] = b"pointsman agent session 1";
+pub(super) const PROLOGUE: &[u8] = b"pointsman agent session 1";
 const CONTEXT: &[u8] = b"pointsman agent session psk 1";
 /// Bytes that may wait to be sent.
 const MAX_WAITING: usize = 128 << 10;
