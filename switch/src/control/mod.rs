@@ -17,6 +17,7 @@ pub mod health;
 pub mod history;
 pub mod inside;
 pub mod journal;
+mod listen;
 pub mod live;
 pub mod orders;
 pub mod overlay;

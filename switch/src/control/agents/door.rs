@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pointsman_config::policy::BindAddr;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::Socket;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::{Registrar, session};
+use crate::control::listen;
 use crate::control::status::bind_word;
 
 /// Sessions at the same time.
@@ -53,7 +54,7 @@ impl Door {
                 return Err("agents.listen: a Unix socket cannot be had".to_owned());
             }
         };
-        let bound = socket(address, matches!(bind, BindAddr::Any(_)));
+        let bound = listen::bind(address, matches!(bind, BindAddr::Any(_)));
         let socket = bound.map_err(|error| {
             let remedy = match error.kind() {
                 io::ErrorKind::AddrNotAvailable => {
@@ -142,7 +143,7 @@ async fn let_in(listener: tokio::net::TcpListener, registrar: Registrar) {
 fn receive(stream: TcpStream, from: IpAddr, registrar: &Registrar) {
     let terms = registrar.0.terms.borrow().clone();
     let Some(terms) = terms.filter(|terms| terms.lets_in(from)) else {
-        show_out(&stream);
+        listen::show_out(&stream);
         return registrar.refused("stranger", from, "`from` of [agents] does not have it");
     };
     match registrar.0.guests.enter(from) {
@@ -150,15 +151,10 @@ fn receive(stream: TcpStream, from: IpAddr, registrar: &Registrar) {
             tokio::spawn(session::run(registrar.clone(), terms, stream, guest));
         }
         None => {
-            show_out(&stream);
+            listen::show_out(&stream);
             registrar.refused("full", from, "too many agents are connecting");
         }
     }
-}
-
-/// By a reset: the system, too, is to keep nothing of it.
-fn show_out(stream: &TcpStream) {
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Who is in, by number alone.
@@ -224,21 +220,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.guests.clone().leave(self, true);
     }
-}
-
-fn socket(address: SocketAddr, both_families: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!both_families)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::initiates;
+use crate::control::listen;
 
 /// Sessions of one peer that may be in their handshake at the same time: one that the peer has given
 /// up, and the one that it tries now.
@@ -40,7 +39,7 @@ impl Door {
             .iter()
             .map(|ip| SocketAddr::new(*ip, port))
             .map(|address| {
-                listen(address)
+                open(address)
                     .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
             })
             .collect::<io::Result<_>>()?;
@@ -77,7 +76,7 @@ impl Door {
                     }
                     Ok((stream, peer)) => {
                         self.strangers += u64::from(!self.knows(peer));
-                        show_out(&stream);
+                        listen::show_out(&stream);
                     }
                     Err(error) => match Errno::from_io_error(&error) {
                         Some(Errno::AGAIN) => break,
@@ -118,7 +117,7 @@ impl Door {
         let stream = self.listeners[index].accept();
         let turned = stream.is_ok();
         if let Ok((stream, _)) = stream {
-            show_out(&stream);
+            listen::show_out(&stream);
         }
         self.keep_spare();
         had && turned
@@ -130,24 +129,8 @@ impl Door {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = listen::bind(address, false)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// By a reset: the system, too, is to keep nothing of it. Where that cannot be asked for, the
-/// connection is closed like any other.
-fn show_out(stream: &TcpStream) {
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
