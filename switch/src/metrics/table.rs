@@ -113,7 +113,7 @@ metrics! {
     AgentLosses "pointsman_agent_losses_total" Counter ["pool"]
         "Sessions of agents that ended without a farewell.";
     AgentsRefused "pointsman_agents_refused_total" Counter ["reason"]
-        "Connections of agents that were refused or cut off: stranger (a network that is not allowed), full, late, unauthentic (another secret, a replay), forged, protocol, flood, unknown-pool, not-by-agents, foreign-address, wrong-port, name-taken, replaced, closed.";
+        "Connections of agents that were refused or cut off: stranger (a network that is not allowed), full, late, unauthentic (another secret, a replay), forged, protocol, flood, unknown-pool, not-by-agents, foreign-address, wrong-port, name-taken, too-many, replaced, closed.";
     Ejections "pointsman_ejections_total" Counter ["pool" "reason"]
         "Backends that were taken out for what clients got from them, by the error that did it (status: an answer of 500, 502, 503 or 504; ratio: too large a share of errors).";
     Panic "pointsman_panic" Gauge ["pool"]

@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     WrongPort(u16, u16),
     /// Another server has the name.
     NameTaken(String),
+    /// There are as many servers as may be.
+    TooMany(usize),
     /// Another session has registered the same server.
     Replaced,
     /// Agents may not register here any more.
@@ -37,6 +39,7 @@ impl Refusal {
             Self::ForeignAddress { .. } => "foreign-address",
             Self::WrongPort(..) => "wrong-port",
             Self::NameTaken(_) => "name-taken",
+            Self::TooMany(_) => "too-many",
             Self::Replaced => "replaced",
             Self::Closed => "closed",
         }
@@ -61,6 +64,9 @@ impl Refusal {
             Self::NameTaken(name) => format!(
                 "another server of the pool is called `{name}`: give this one another --name"
             ),
+            Self::TooMany(most) => {
+                format!("agents have registered {most} servers, and there may be no more")
+            }
             Self::Replaced => {
                 "another agent has registered this server: is there a second one?".to_owned()
             }

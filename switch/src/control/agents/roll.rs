@@ -9,6 +9,10 @@ use pointsman_config::policy::{Backend, BackendAddr};
 
 use super::refusal::Refusal;
 
+/// Servers at most, of all pools: those that are waited for, too. Agents that know the secret could
+/// come and go under ever new names.
+const MAX_SERVERS: usize = 4096;
+
 /// A session's claim to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ticket {
@@ -72,11 +76,15 @@ impl Roll {
         from: IpAddr,
     ) -> Result<(Ticket, Entry), Refusal> {
         let address = SocketAddr::new(register.address.to_canonical(), register.port);
+        let count: usize = self.pools.values().map(Vec::len).sum();
         let members = self.pools.entry(register.pool.clone()).or_default();
         let same = |member: &Member| member.address == address;
         let namesake = |member: &Member| member.name == register.name && !same(member);
         if members.iter().any(namesake) {
             return Err(Refusal::NameTaken(register.name.clone()));
+        }
+        if count >= MAX_SERVERS && !members.iter().any(same) {
+            return Err(Refusal::TooMany(MAX_SERVERS));
         }
         self.sessions += 1;
         let entry = match members.iter().position(same) {
@@ -393,6 +401,29 @@ mod tests {
         assert_eq!(refused, Err(Refusal::NameTaken("one".to_owned())));
         roll.remove(&ticket);
         assert!(roll.register(&register("one", 2), from).is_ok());
+    }
+
+    #[test]
+    fn agents_that_come_and_go_under_ever_new_names_fill_no_more_than_there_is() {
+        let (mut roll, now) = (Roll::default(), Instant::now());
+        let [own, other] = [1, 2].map(|host| IpAddr::from([10, 0, 0, host]));
+        for port in 1..=MAX_SERVERS as u16 {
+            let server = Register {
+                port,
+                ..register(&format!("s{port}"), 1)
+            };
+            let (ticket, _) = roll.register(&server, own).unwrap();
+            roll.lose(&ticket, now + GRACE);
+        }
+        let refused = roll.register(&register("one", 2), other);
+        assert_eq!(refused, Err(Refusal::TooMany(MAX_SERVERS)));
+        let known = Register {
+            port: 7,
+            ..register("s7", 1)
+        };
+        assert!(roll.register(&known, own).is_ok(), "it comes back");
+        roll.expire(now + GRACE);
+        assert!(roll.register(&register("one", 2), other).is_ok());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use pointsman_backend::protocol::channel::{Channel, HANDSHAKE};
 use pointsman_backend::protocol::ended::Ended;
-use pointsman_backend::protocol::message::{Mode, Register, Standing, ToAgent, ToSwitch};
+use pointsman_backend::protocol::message::{
+    MAX_MESSAGE, Mode, Register, Standing, ToAgent, ToSwitch,
+};
 use pointsman_backend::protocol::talk::{self, AgentTalk};
 use pointsman_backend::protocol::wire::Wire;
 use pointsman_config::policy::Policy;
@@ -307,6 +310,89 @@ async fn who_is_flooded_or_deceived_within_a_session_ends_it() {
     let second = ToSwitch::Register(register("three", 82));
     wire.say(&second).await.unwrap();
     scene.wait_for_refused("protocol", 1).await;
+}
+
+/// Somebody who knows the secret and seals whatever he likes, on a connection of his own.
+struct Liar {
+    channel: Channel,
+    stream: TcpStream,
+}
+
+impl Liar {
+    async fn connect(scene: &Scene) -> Self {
+        let key = talk::key(SECRET);
+        let (mut channel, hail) = Channel::initiator(&key, b"pointsman agent session 1").unwrap();
+        let mut stream = scene.connect().await;
+        stream.write_all(&hail).await.unwrap();
+        let mut answer = [0; 2 + HANDSHAKE];
+        stream.read_exact(&mut answer).await.unwrap();
+        channel.shake(&answer[2..], &mut vec![]).unwrap();
+        Self { channel, stream }
+    }
+
+    fn seal(&mut self, message: &[u8]) -> Vec<u8> {
+        let mut frame = vec![];
+        self.channel.seal(message, &mut frame).unwrap();
+        frame
+    }
+
+    async fn say(&mut self, message: &[u8]) -> Vec<u8> {
+        let frame = self.seal(message);
+        self.stream.write_all(&frame).await.unwrap();
+        frame
+    }
+}
+
+#[tokio::test]
+async fn what_is_oversized_or_no_registration_is_refused_though_the_secret_is_known() {
+    let scene = Scene::begin("");
+    let named = |name: &str| Register {
+        name: name.to_owned(),
+        ..register("one", 80)
+    };
+    let text = |register: Register| serde_json::to_vec(&ToSwitch::Register(register)).unwrap();
+    let long = [text(register("one", 80)), vec![b' '; MAX_MESSAGE]].concat();
+    let lies = [
+        long,
+        text(named("../one")),
+        text(named(&"n".repeat(1000))),
+        b"{".to_vec(),
+        br#"{"type":"alive"}"#.to_vec(),
+    ];
+    for (count, lie) in (1..).zip(lies) {
+        let mut liar = Liar::connect(&scene).await;
+        liar.say(&lie).await;
+        closed(&mut liar.stream).await;
+        scene.wait_for_refused("protocol", count).await;
+    }
+    // Of a stranger, the length alone is enough.
+    let mut stream = scene.connect().await;
+    stream.write_all(&[0xff, 0xff]).await.unwrap();
+    closed(&mut stream).await;
+    scene.wait_for_refused("unauthentic", 1).await;
+    assert!(scene.registrar.roll().list("app").is_empty());
+}
+
+#[tokio::test]
+async fn a_frame_that_is_repeated_or_changed_within_a_session_ends_it() {
+    let scene = Scene::begin("grace = \"0s\"");
+    let text = serde_json::to_vec(&ToSwitch::Register(register("one", 80))).unwrap();
+    for (count, repeated) in [(1, true), (2, false)] {
+        let mut liar = Liar::connect(&scene).await;
+        let frame = liar.say(&text).await;
+        scene.wait_for("it is there", |list| list.len() == 1).await;
+        let bad = match repeated {
+            true => frame,
+            false => {
+                let mut changed = liar.seal(br#"{"type":"alive"}"#);
+                changed[5] ^= 1;
+                changed
+            }
+        };
+        liar.stream.write_all(&bad).await.unwrap();
+        scene.wait_for_refused("forged", count).await;
+        scene.wait_for("it has gone", <[_]>::is_empty).await;
+    }
 }
 
 #[tokio::test]
