@@ -149,6 +149,9 @@ fn a_server_of_another_subnet_is_reached_through_a_tunnel_and_takes_long_uploads
     scene.move_behind_router("s1");
     let others = scene.host("s1");
     others.ip("route add 198.51.100.0/24 via 10.78.0.1");
+    others.ip(&format!("nexthop add id 7 via 10.78.0.1 dev {INTERFACE}"));
+    others.ip("route add 203.0.113.0/24 nhid 7");
+    others.ip("route add 192.0.2.0/24 nexthop via 10.78.0.1 nexthop via 10.78.0.2");
     let before = scene.facts("s1");
     scene.start_agent_without_bpf("s1");
     scene.wait_for(&[("s1", "not-ready")]);
@@ -161,7 +164,7 @@ fn a_server_of_another_subnet_is_reached_through_a_tunnel_and_takes_long_uploads
     let during = scene.facts("s1");
     assert_eq!(
         during.routes.matches("advmss 1440").count(),
-        2,
+        4,
         "{during:?}"
     );
     scene.wait_until_answers(&["s1"]);

@@ -59,3 +59,20 @@ fn a_flow_is_forgotten_that_is_silent_and_still_its_backends() {
         assert_eq!(scene.datapath.forget_flows(2, &flows).unwrap(), 0);
     });
 }
+
+#[test]
+fn flows_of_one_thread_fill_the_parts_of_all_cpus() {
+    let test = "flows_of_one_thread_fill_the_parts_of_all_cpus";
+    everywhere(test, |mut scene| {
+        let many: Vec<(Flow, u16)> = (0..3000)
+            .map(|number| (told(&scene, number, 5), 2))
+            .collect();
+        // As they come, and once more.
+        for _ in 0..2 {
+            for part in many.chunks(800) {
+                scene.datapath.insert_flows(part).unwrap();
+            }
+            assert_eq!(scene.datapath.flows(2, 10_000).unwrap().len(), 3000);
+        }
+    });
+}

@@ -119,8 +119,8 @@ impl Kernel<'_> {
 }
 
 /// Routes by routers, which are to advertise shorter segments, as packets grow in a tunnel. Where a
-/// routing daemon has put very many here, those for everything alone.
-pub(super) fn shorter_segments(network: &Network) -> io::Result<Vec<Change>> {
+/// routing daemon has put very many here, those for everything alone. With whether each is for everything.
+pub(super) fn shorter_segments(network: &Network) -> io::Result<Vec<(Change, bool)>> {
     let mut routes = network.routers()?;
     if routes.len() > MOST_ROUTES {
         routes.retain(|route| network::is_default(route));
@@ -134,14 +134,15 @@ pub(super) fn shorter_segments(network: &Network) -> io::Result<Vec<Change>> {
         let before = network::mss(&route);
         // Without it, so that it is the same route before and after.
         let plain = network::with_mss(&route, None)?;
-        (before.is_none_or(|before| before >= value)).then(|| Change::Mss {
+        let change = Change::Mss {
             route: hex(&plain),
             before,
             value,
-        })
+        };
+        let is_shorter = before.is_some_and(|before| before < value);
+        (!is_shorter).then(|| (change, network::is_default(&route)))
     };
-    let changes: Vec<Change> = routes.filter_map(change).collect();
-    Ok(changes)
+    Ok(routes.filter_map(change).collect())
 }
 
 /// What has to be so that clients of MPTCP go on by the server's own addresses, and whether it is so

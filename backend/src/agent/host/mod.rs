@@ -274,8 +274,12 @@ impl Host {
             // A predecessor's switches stay until they have answered, or do not.
             decap.set(&switches, addresses, self.tidy)?;
         }
-        for change in kernel::shorter_segments(&self.network)? {
-            self.claim(change, false)?;
+        for (change, is_default) in kernel::shorter_segments(&self.network)? {
+            // One of many others that cannot be changed is no reason to serve nobody.
+            match self.claim(change, false) {
+                Err(error) if is_default => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -445,7 +449,7 @@ pub(super) fn foresee(direct: &Direct) -> (Vec<String>, Vec<String>) {
     if direct.tunnel {
         does.push("take packets of the switches out of their tunnel".to_owned());
         let changes = kernel::shorter_segments(&network).unwrap_or_default();
-        does.extend(changes.iter().map(ToString::to_string));
+        does.extend(changes.iter().map(|(change, _)| change.to_string()));
     }
     if direct.mptcp
         && let Err(error) = kernel::paths(&BTreeSet::new(), &[])

@@ -32,6 +32,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_VIA: u16 = 18;
@@ -164,9 +165,12 @@ pub(super) fn with_mss(route: &[u8], mss: Option<u32>) -> Option<Vec<u8>> {
     let mut changed = route.get(..ROUTE_HEADER)?.to_vec();
     // What the kernel alone may say of a route (RTM_F_ and RTNH_F_ flags) is not sent back.
     changed[8..ROUTE_HEADER].fill(0);
+    // With the number of an object of its own (ip-nexthop(8)), the way itself is not to be said.
+    let by_number = parts(route).any(|kind| kind == RTA_NH_ID);
     let mut metrics = vec![];
     for (kind, value) in attributes::read(route.get(ROUTE_HEADER..)?) {
         match kind & 0x3fff {
+            RTA_OIF | RTA_GATEWAY | RTA_MULTIPATH | RTA_VIA if by_number => {}
             RTA_METRICS => {
                 let others = attributes::read(value).filter(|(kind, _)| *kind != RTAX_ADVMSS);
                 others.for_each(|(kind, value)| attributes::put(&mut metrics, kind, value));
@@ -176,7 +180,10 @@ pub(super) fn with_mss(route: &[u8], mss: Option<u32>) -> Option<Vec<u8>> {
             kind => attributes::put(&mut changed, kind, value),
         }
     }
-    if let Some(mss) = mss {
+    // Of two routes by the same number, the kernel takes the one without metrics for the other one; 0 is
+    // none.
+    let none = (by_number && metrics.is_empty()).then_some(0);
+    if let Some(mss) = mss.or(none) {
         attributes::put(&mut metrics, RTAX_ADVMSS, &mss.to_ne_bytes());
     }
     if !metrics.is_empty() {

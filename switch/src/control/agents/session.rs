@@ -39,7 +39,7 @@ pub(super) async fn run(
         }
         Err((reason, text)) => return registrar.refused(reason, from, &text),
     };
-    let taken = judge(&terms, &register, from)
+    let taken = judge(&terms, &register, from, None)
         .and_then(|accepted| Ok((registrar.register(&register, from)?, accepted)));
     let (ticket, accepted) = match taken {
         Ok(taken) => taken,
@@ -80,12 +80,19 @@ async fn greeted(wire: &mut OwnWire) -> Result<Option<Register>, (&'static str, 
     }
 }
 
-/// What holds for this server now, if it may be a member.
-fn judge(terms: &Terms, register: &Register, from: IpAddr) -> Result<Accepted, Refusal> {
+/// What holds for this server now, if it may be a member. While there is no way to it, packets come as
+/// they did `before`.
+fn judge(
+    terms: &Terms,
+    register: &Register,
+    from: IpAddr,
+    before: Option<IpAddr>,
+) -> Result<Accepted, Refusal> {
     let accepted = terms.judge(register, from)?;
     let answers = register.mode == Mode::Direct && !accepted.services.is_empty();
+    let tunnel = || terms.tunnel(register).unwrap_or(before);
     Ok(Accepted {
-        tunnel: answers.then(|| terms.tunnel(register)).flatten(),
+        tunnel: answers.then(tunnel).flatten(),
         ..accepted
     })
 }
@@ -193,7 +200,7 @@ impl Session {
         let Some(terms) = terms.filter(|terms| terms.lets_in(self.from)) else {
             return Err(End::Refused(Refusal::Closed));
         };
-        let accepted = judge(&terms, &self.register, self.from);
+        let accepted = judge(&terms, &self.register, self.from, self.accepted.tunnel);
         let accepted = accepted.map_err(End::Refused)?;
         if accepted != self.accepted {
             self.accepted = accepted.clone();

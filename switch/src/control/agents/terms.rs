@@ -1,6 +1,7 @@
 //! What the policy says of agents.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -69,13 +70,9 @@ impl Terms {
     }
 
     /// Where packets to this server come from in a tunnel, if they do.
-    pub(super) fn tunnel(&self, register: &Register) -> Option<IpAddr> {
+    pub(super) fn tunnel(&self, register: &Register) -> io::Result<Option<IpAddr>> {
         let serves = |ip| self.served.contains(&ip);
-        let tunnel = source::tunnel_to(register.address.to_canonical(), serves);
-        tunnel.unwrap_or_else(|error| {
-            tracing::debug!("the way to {}: {error}", register.address);
-            None
-        })
+        source::tunnel_to(register.address.to_canonical(), serves)
     }
 
     /// What holds for this server, if it may be a member.

@@ -30,12 +30,12 @@ pub(super) fn with_own_source(
 /// Where packets to this backend come from, if they go there in a tunnel: it is behind a router.
 ///
 /// # Errors
-/// The kernel does not tell.
+/// The kernel does not tell, or knows no way there at the moment.
 pub fn tunnel_to(backend: IpAddr, serves: impl Fn(IpAddr) -> bool) -> io::Result<Option<IpAddr>> {
     let host = Host::open()?;
-    let way = host.way(backend)?;
-    let Some(way) = way.filter(|way| way.gateway.is_some() && !way.local) else {
+    let way = host.way(backend)?.ok_or(io::ErrorKind::HostUnreachable)?;
+    if way.gateway.is_none() || way.local {
         return Ok(None);
-    };
+    }
     Ok(with_own_source(way, backend, &host.all_addresses()?, serves).source)
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aya::maps::{IterableMap as _, MapError};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::layout::{FlowEntry, FlowKeyBytes, UNIT_SHIFT, decode_flow_key, encode_flow_key};
@@ -18,6 +19,8 @@ const BATCH: usize = 4096;
 const UNLESS_KNOWN: u64 = 1;
 /// `BPF_EXIST`.
 const IF_KNOWN: u64 = 2;
+/// Fewer than this are not worth the way to another CPU.
+const LEAST_PART: usize = 32;
 /// Times are rounded on both switches, in the programs' units.
 const MOMENT: u32 = 2;
 
@@ -70,11 +73,32 @@ impl Datapath {
 
     /// Puts flows of another switch into the table, each with the number that its backend has here:
     /// how many. Those that it knows already keep their backends, and are as fresh as the fresher of
-    /// both; those of unknown services are left out.
+    /// both; those of unknown services are left out. The thread goes round all of its CPUs.
     ///
     /// # Errors
     /// Those of the kernel.
     pub fn insert_flows(&mut self, flows: &[(Flow, u16)]) -> io::Result<usize> {
+        let Ok(before) = sched_getaffinity(None) else {
+            return self.insert_here(flows);
+        };
+        let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
+            .filter(|cpu| before.is_set(*cpu))
+            .collect();
+        let part = flows.len().div_ceil(cpus.len().max(1)).max(LEAST_PART);
+        let mut inserted = Ok(0);
+        for (cpu, part) in cpus.iter().zip(flows.chunks(part)) {
+            let mut only = CpuSet::new();
+            only.set(*cpu);
+            // Where that is refused, the part of another CPU is filled.
+            let _ = sched_setaffinity(None, &only);
+            inserted = inserted.and_then(|count| Ok(count + self.insert_here(part)?));
+        }
+        let _ = sched_setaffinity(None, &before);
+        inserted
+    }
+
+    /// An entry takes its place from the CPU that it is written on: each has a part of the table.
+    fn insert_here(&mut self, flows: &[(Flow, u16)]) -> io::Result<usize> {
         let (now, mut inserted) = (now(), 0);
         for (flow, id) in flows {
             let Some(service) = self.services.get(&flow.service) else {
