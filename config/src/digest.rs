@@ -4,10 +4,11 @@ use crate::policy::{Announce, Contact};
 use crate::source::{Table, Value};
 
 /// Top-level tables that each switch has for itself; of contacts, what is shared is fed apart.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "process",
     "admin",
     "access_log",
+    "trace",
     "agents",
     "include",
     "contact",

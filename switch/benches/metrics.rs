@@ -29,10 +29,10 @@ fn hot_path(criterion: &mut Criterion) {
             shard.request_started(black_box(route));
             let took = Duration::from_micros(300 + turn as u64 % 4096);
             shard.attempt(
-                0,
                 black_box(&backends[turn % backends.len()]),
                 Some(200),
                 took,
+                None,
             );
             shard.request(black_box(&done(route, took)));
         });
@@ -46,7 +46,7 @@ fn scrape(criterion: &mut Criterion) {
             shard.request(&done(route, Duration::from_millis(4)));
         }
         for backend in &backends {
-            shard.attempt(0, backend, Some(200), Duration::from_millis(3));
+            shard.attempt(backend, Some(200), Duration::from_millis(3), None);
         }
     }
     criterion.bench_function("metrics/encode_30_backends", |bencher| {
@@ -88,6 +88,7 @@ fn log_line(criterion: &mut Criterion) {
         backend_duration: None,
         request_bytes: 0,
         response_bytes: 1024,
+        trace: None,
         user_agent: Some(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
         referer: None,
     };
@@ -125,5 +126,6 @@ fn done(route: u32, took: Duration) -> RequestDone {
         took,
         request_bytes: 0,
         response_bytes: 1024,
+        trace: None,
     }
 }

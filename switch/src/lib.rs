@@ -1,7 +1,7 @@
 //! Pointsman: one access point in front of a pool of servers.
 //!
 //! The modules stand in rows; each uses only rows above it (ARCHITECTURE.md, "The house"):
-//! `error pulse sys` < `endpoint shared` < `event metrics` < `access_log` < `balance` < `pool` < `route` <
+//! `error pulse sys` < `endpoint shared` < `trace` < `event metrics` < `access_log` < `balance` < `pool` < `route` <
 //! `snapshot` < `data`, `control` < `app args demo`.
 
 pub mod error;
@@ -10,6 +10,8 @@ pub mod sys;
 
 pub mod endpoint;
 pub mod shared;
+
+pub mod trace;
 
 pub mod access_log;
 pub mod event;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["error", "pulse", "sys"],
     &["endpoint", "shared"],
+    &["trace"],
     &["event", "metrics"],
     &["access_log"],
     &["balance"],

@@ -25,10 +25,11 @@ mod split;
 mod sticky;
 mod tls;
 mod top;
+mod trace;
 
 use std::net::IpAddr;
 
-use crate::policy::{AccessLog, Admin, Agents, Contact, Listener, Pool, Process, Route};
+use crate::policy::{AccessLog, Admin, Agents, Contact, Listener, Pool, Process, Route, Trace};
 use crate::source::Place;
 
 pub(crate) use pool::backends_file;
@@ -41,6 +42,7 @@ pub(crate) struct Decoded {
     pub(crate) admin: Admin,
     pub(crate) admin_place: Place,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) listeners: Vec<Placed<Listener, ListenerPlaces>>,
     pub(crate) routes: Vec<Placed<Route, RoutePlaces>>,
     pub(crate) pools: Vec<Placed<Pool, PoolPlaces>>,

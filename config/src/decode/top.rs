@@ -7,6 +7,7 @@ use super::listener::listener;
 use super::pool::pool;
 use super::reader::Reader;
 use super::route::route;
+use super::trace::trace;
 use super::{Decoded, scalar};
 use crate::diagnostics::Diagnostics;
 use crate::keys::{CONTACT, Key, LISTENER, POOL, ROOT, ROUTE, Section};
@@ -33,6 +34,7 @@ pub(crate) fn decode(root: &Table, d: &mut Diagnostics) -> Decoded {
             .find("listen")
             .map_or(root.place, |found| found.node.place),
         access_log: access_log(&reader, d),
+        trace: trace(&reader, d),
         listeners: named(&reader, d, "listener")
             .into_iter()
             .map(|(entry, table)| {

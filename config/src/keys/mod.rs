@@ -20,6 +20,7 @@ mod split;
 mod sticky;
 mod tls;
 mod top;
+mod trace;
 
 use std::time::Duration;
 
@@ -280,6 +281,8 @@ pub enum Format {
     GrpcService,
     /// Bytes, with escapes for those that are no text.
     Bytes,
+    /// A URL of the scheme `http`.
+    HttpUrl,
 }
 
 impl Format {
@@ -315,6 +318,7 @@ impl Format {
             Self::Statuses => "a code or range such as \"200-299\"",
             Self::GrpcService => "the name of a service such as \"shop.Cart\"",
             Self::Bytes => "a text such as \"PING\"",
+            Self::HttpUrl => "a URL such as \"http://collector:4318/v1/traces\"",
         }
     }
 
@@ -346,6 +350,7 @@ impl Format {
             Self::FieldName | Self::CookieName => Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
             Self::FieldValue => Some(r"^[\t -~]*$"),
             Self::GrpcService => Some("^[A-Za-z_][A-Za-z0-9_.]*$"),
+            Self::HttpUrl => Some(r"^http://[^#@\s]+$"),
             Self::Statuses => Some("^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$"),
             _ => None,
         }

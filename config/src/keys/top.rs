@@ -1,5 +1,6 @@
 use super::agents::AGENTS;
 use super::direct::DIRECT;
+use super::trace::TRACE;
 use super::{CONTACT, DAY, Format, Key, Kind, LISTENER, MIB, POOL, ROUTE, Section, TIB, ZERO};
 
 /// The whole file.
@@ -33,6 +34,12 @@ pub static ROOT: Section = Section {
             Kind::Table(&ACCESS_LOG),
             "One line of JSON per request. Without this table there is no access log.",
             "{ path = \"stdout\" }",
+        ),
+        Key::new(
+            "trace",
+            Kind::Table(&TRACE),
+            "Distributed traces. Without this table, fields of traces pass untouched.",
+            "{ endpoint = \"http://collector:4318/v1/traces\" }",
         ),
         Key::new(
             "listener",
@@ -223,6 +230,10 @@ pub const LOG_FIELDS: &[(&str, &str)] = &[
     ),
     ("request_bytes", "body bytes from the client"),
     ("response_bytes", "body bytes to the client"),
+    (
+        "trace_id",
+        "the id of the request's trace, absent without `[trace]`",
+    ),
     ("user_agent", "the User-Agent field"),
     ("referer", "the Referer field"),
 ];

@@ -57,6 +57,8 @@ pub enum LogField {
     RequestBytes,
     /// `response_bytes`: body bytes to the client.
     ResponseBytes,
+    /// `trace_id`: in hexadecimal, absent without `[trace]`.
+    TraceId,
     /// `user_agent`
     UserAgent,
     /// `referer`
@@ -66,7 +68,7 @@ pub enum LogField {
 impl LogField {
     /// What a line holds when nothing else is asked for: all but the fields that often carry
     /// personal data.
-    pub const USUAL: [Self; 17] = [
+    pub const USUAL: [Self; 18] = [
         Self::Time,
         Self::Listener,
         Self::Client,
@@ -84,10 +86,11 @@ impl LogField {
         Self::BackendDuration,
         Self::RequestBytes,
         Self::ResponseBytes,
+        Self::TraceId,
     ];
 
     /// Every field.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Time,
         Self::Listener,
         Self::Client,
@@ -106,6 +109,7 @@ impl LogField {
         Self::BackendDuration,
         Self::RequestBytes,
         Self::ResponseBytes,
+        Self::TraceId,
         Self::UserAgent,
         Self::Referer,
     ];
@@ -131,6 +135,7 @@ impl LogField {
             Self::BackendDuration => "backend_duration",
             Self::RequestBytes => "request_bytes",
             Self::ResponseBytes => "response_bytes",
+            Self::TraceId => "trace_id",
             Self::UserAgent => "user_agent",
             Self::Referer => "referer",
         }

@@ -74,6 +74,7 @@ fn build(loaded: Option<Loaded>, mut diagnostics: Diagnostics) -> Result<Policy,
         process: decoded.process,
         admin: decoded.admin,
         access_log: decoded.access_log,
+        trace: decoded.trace,
         listeners: decoded
             .listeners
             .into_iter()

@@ -18,6 +18,7 @@ mod route_limit;
 mod split;
 mod sticky;
 mod tls;
+mod trace;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub use route_limit::{LimitBy, RouteLimit};
 pub use split::Split;
 pub use sticky::{SameSite, Sticky, StickyKey};
 pub use tls::{PoolTls, Tls, TlsClients, TlsFiles};
+pub use trace::{HttpUrl, Trace};
 
 use crate::outline::Outline;
 use crate::report::Report;
@@ -56,6 +58,8 @@ pub struct Policy {
     pub admin: Admin,
     /// The access log, if one is asked for.
     pub access_log: Option<AccessLog>,
+    /// How requests are traced, if they are.
+    pub trace: Option<Trace>,
     /// Listeners in the order of the file.
     pub listeners: Vec<Listener>,
     /// Routes in the order of the file. The order has no meaning.
@@ -74,7 +78,7 @@ pub struct Policy {
     pub digest: String,
     /// A digest, 16 hexadecimal digits, of what the switches of a group must have in common: all
     /// that was read, variables replaced and includes joined, but for `[process]`, `[admin]`,
-    /// `[access_log]`, `[agents]` and, of contacts, all but addresses, group and kind of announcement. The order
+    /// `[access_log]`, `[trace]`, `[agents]` and, of contacts, all but addresses, group and kind of announcement. The order
     /// of keys, routes and contacts makes no difference. It tells differences, and proves nothing.
     pub shared_digest: String,
     /// What it says, thing by thing.

@@ -12,6 +12,7 @@ mod path;
 mod rate;
 mod share;
 mod size;
+mod url;
 
 pub use address::{parse_backend, parse_bind, parse_network, parse_resolver, parse_service};
 pub use bytes::parse_bytes;
@@ -27,6 +28,7 @@ pub use path::{parse_path, parse_path_pattern};
 pub use rate::{format_byte_rate, parse_byte_rate, parse_rate};
 pub use share::{format_share, parse_share};
 pub use size::{format_size, parse_size};
+pub use url::parse_http_url;
 
 /// Why a text does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]

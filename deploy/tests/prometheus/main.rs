@@ -52,6 +52,10 @@ fn prometheus_takes_every_query_finds_what_it_asks_for_and_speaks_when_a_backend
         scene.rules_are_well()
     });
     assert_eq!(scene.alerts("PointsmanBackendDown"), 0);
+    until("buckets lead to traces", || {
+        let traces = scene.traces("pointsman_request_duration_seconds_bucket");
+        !traces.is_empty() && traces.iter().all(|id| id.len() == 32)
+    });
 
     scene.kill_a_backend();
     until("the death of a backend is told", || {

@@ -39,8 +39,9 @@ impl Scene {
                 Command::new(program("pointsman-backend")).args(["serve", "--listen", &listen]),
             );
         }
+        // Nobody collects at port 9; exemplars are there all the same.
         let policy = format!(
-            "[admin]\nlisten = \"127.0.0.1:{admin}\"\n[listener.web]\nbind = \"127.0.0.1:{listen}\"\n\
+            "[trace]\nendpoint = \"http://127.0.0.1:9/v1/traces\"\nsample = \"100%\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n[listener.web]\nbind = \"127.0.0.1:{listen}\"\n\
              [[route]]\npool = \"app\"\n[pool.app]\n\
              backends = [\"127.0.0.1:{one}\", \"127.0.0.1:{two}\"]\n\
              health = {{ path = \"/\", interval = \"200ms\", fall = 2, rise = 1 }}\n"
@@ -63,6 +64,7 @@ impl Scene {
         scene.start(Command::new("prometheus").args([
             format!("--config.file={config}"),
             format!("--storage.tsdb.path={data}"),
+            "--enable-feature=exemplar-storage".to_owned(),
             format!("--web.listen-address=127.0.0.1:{prometheus}"),
         ]));
         Some(scene)
@@ -90,6 +92,26 @@ impl Scene {
             .as_array()
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The ids of traces that Prometheus has for a query.
+    pub fn traces(&self, query: &str) -> Vec<String> {
+        let argument = format!("query={query}");
+        // What was observed since the test began.
+        let times = [
+            "--data-urlencode",
+            "start=1",
+            "--data-urlencode",
+            "end=9999999999",
+        ];
+        let mut more = vec!["-G", "--data-urlencode", &argument];
+        more.extend(times);
+        let answer = self.ask("/api/v1/query_exemplars", &more);
+        let answer = answer.unwrap_or_default();
+        let series = answer["data"].as_array().cloned().unwrap_or_default();
+        let exemplars = series.iter().filter_map(|one| one["exemplars"].as_array());
+        let trace = |one: &Value| Some(one["labels"]["trace_id"].as_str()?.to_owned());
+        exemplars.flatten().filter_map(trace).collect()
     }
 
     /// Whether every rule has been evaluated without an error.

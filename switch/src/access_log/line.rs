@@ -10,6 +10,7 @@ use super::json;
 use super::time::Clock;
 use crate::error::Reason;
 use crate::metrics::Protocol;
+use crate::trace::TraceId;
 
 /// What is known of one finished request. What is `None` is left out of its line.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,8 @@ pub struct Entry<'a> {
     pub request_bytes: u64,
     /// Body bytes to the client.
     pub response_bytes: u64,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceId>,
     /// The field `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
     /// The field `Referer`.
@@ -98,9 +101,18 @@ impl Entry<'_> {
             },
             LogField::RequestBytes => number(self.request_bytes, out),
             LogField::ResponseBytes => number(self.response_bytes, out),
+            LogField::TraceId => return self.trace(out),
             LogField::UserAgent => return optional(self.user_agent, out),
             LogField::Referer => return optional(self.referer, out),
         }
+        true
+    }
+
+    fn trace(&self, out: &mut Vec<u8>) -> bool {
+        let Some(trace) = self.trace else {
+            return false;
+        };
+        let _ = write!(out, "\"{trace}\"");
         true
     }
 
@@ -135,6 +147,7 @@ fn key(field: LogField) -> &'static [u8] {
         LogField::BackendDuration => b"\"backend_duration\":",
         LogField::RequestBytes => b"\"request_bytes\":",
         LogField::ResponseBytes => b"\"response_bytes\":",
+        LogField::TraceId => b"\"trace_id\":",
         LogField::UserAgent => b"\"user_agent\":",
         LogField::Referer => b"\"referer\":",
     }

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::{AccessLog, BUFFER, Entry, WAITING};
 use crate::error::Reason;
 use crate::metrics::Protocol;
+use crate::trace::TraceId;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const ALL: [LogField; 20] = [
+const ALL: [LogField; 21] = [
     LogField::Time,
     LogField::Listener,
     LogField::Client,
@@ -34,6 +35,7 @@ const ALL: [LogField; 20] = [
     LogField::BackendDuration,
     LogField::RequestBytes,
     LogField::ResponseBytes,
+    LogField::TraceId,
     LogField::UserAgent,
     LogField::Referer,
 ];
@@ -47,6 +49,7 @@ fn a_line_holds_every_chosen_field_in_order() {
         "protocol": "HTTP/1.1", "status": 504, "reason": "timeout", "route": "shop",
         "pool": "app", "backend": "a", "attempts": 2, "duration": 1.25,
         "backend_duration": 0.5, "request_bytes": 7, "response_bytes": 8,
+        "trace_id": "00000000000000000000000000004bf9",
         "user_agent": "curl", "referer": "https://example",
     });
     let keys = |value: &Value| {
@@ -71,6 +74,7 @@ fn fields_without_a_value_are_left_out() {
         pool: None,
         backend: None,
         backend_duration: None,
+        trace: None,
         user_agent: None,
         referer: None,
         ..entry()
@@ -252,6 +256,7 @@ fn entry() -> Entry<'static> {
         backend_duration: Some(Duration::from_millis(500)),
         request_bytes: 7,
         response_bytes: 8,
+        trace: Some(TraceId(0x4bf9)),
         user_agent: Some(b"curl"),
         referer: Some(b"https://example"),
     }

@@ -13,6 +13,8 @@ pub mod direct;
 pub mod discovery;
 pub mod endpoints;
 pub mod explain;
+#[cfg(feature = "otlp")]
+mod export;
 pub mod health;
 pub mod history;
 pub mod inside;
@@ -51,6 +53,7 @@ use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::{ListenerSettings, Terminator};
+use crate::trace::Spans;
 use agents::Registrar;
 use contact::desk::ContactParts;
 use direct::Direct;
@@ -138,6 +141,8 @@ pub struct Setup<L> {
     pub agents: agents::Prepared,
     /// What the kernel passes on by itself.
     pub direct: Arc<Direct>,
+    /// Finished spans.
+    pub spans: Arc<Spans>,
     /// The thread of the contact addresses, if there are any.
     pub contact: Option<ContactParts>,
     /// Whether the process takes traffic.
@@ -175,11 +180,9 @@ impl Control {
             .name("control".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    let admin = spawn_all(setup, for_tasks, requests, phases);
+                    let tasks = spawn_all(setup, for_tasks, requests, phases);
                     let _ = stopped.await;
-                    if let Some(admin) = admin {
-                        let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
-                    }
+                    tasks.end().await;
                 });
                 runtime.shutdown_background();
             })?;
@@ -242,12 +245,33 @@ impl Drop for Control {
     }
 }
 
+/// What is waited for in the end.
+struct Tasks {
+    admin: Option<tokio::task::JoinHandle<()>>,
+    #[cfg(feature = "otlp")]
+    export: export::Export,
+}
+
+impl Tasks {
+    async fn end(self) {
+        let answers = async {
+            if let Some(admin) = self.admin {
+                let _ = tokio::time::timeout(LAST_ANSWERS, admin).await;
+            }
+        };
+        #[cfg(feature = "otlp")]
+        tokio::join!(answers, self.export.end());
+        #[cfg(not(feature = "otlp"))]
+        answers.await;
+    }
+}
+
 fn spawn_all<L: Listeners>(
     setup: Setup<L>,
     reloads: Reloads,
     requests: reload::Inbox,
     phases: watch_channel::Receiver<admin::Phase>,
-) -> Option<tokio::task::JoinHandle<()>> {
+) -> Tasks {
     let Setup {
         state,
         source,
@@ -262,6 +286,7 @@ fn spawn_all<L: Listeners>(
         direct,
         contact,
         readiness,
+        ..
     } = setup;
     let orders = contact.as_ref().map(|contact| contact.desk.clone());
     let (sources, certificates) = (state.loaded().sources(), state.loaded().certificates());
@@ -316,6 +341,13 @@ fn spawn_all<L: Listeners>(
         };
         tokio::spawn(live::run(live.clone(), history.clone(), sources));
     }
+    #[cfg(feature = "otlp")]
+    let export = export::Export::spawn(export::Sources {
+        spans: setup.spans,
+        hub: hub.clone(),
+        reloads: reloads.clone(),
+        first: first.clone(),
+    });
     let site = admin::Site::new(admin::Parts {
         desk,
         reloads,
@@ -330,5 +362,9 @@ fn spawn_all<L: Listeners>(
         first,
         journal,
     });
-    admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases)))
+    Tasks {
+        admin: admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases))),
+        #[cfg(feature = "otlp")]
+        export,
+    }
 }

@@ -76,6 +76,11 @@ impl Reloads {
         self.in_force.borrow().clone()
     }
 
+    /// Tells of each policy that comes into force by a reload.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Policy>>> {
+        self.in_force.clone()
+    }
+
     /// Reloads.
     ///
     /// # Errors

@@ -14,6 +14,10 @@ use super::Listeners;
 use super::watch::Sources;
 use crate::shared::InCommon;
 use crate::snapshot::{Terminator, TlsConfigs};
+use crate::trace;
+
+const NO_EXPORT: &str = "trace.endpoint: this program was built without the feature `otlp` and \
+    exports no spans: leave the key out, or build it with `--features otlp`";
 
 /// Where policies come from.
 #[derive(Debug, Clone)]
@@ -47,7 +51,15 @@ impl Source {
             Self::File(path) => Policy::from_path(path),
             Self::Simple { listen, backends } => Policy::simple(listen, backends),
         };
-        Loaded::new::<L>(Arc::new(policy.map_err(Refused::Policy)?), common)
+        let policy = policy.map_err(Refused::Policy)?;
+        let exports = policy
+            .trace
+            .as_ref()
+            .is_some_and(|trace| trace.endpoint.is_some());
+        if exports && !trace::EXPORTS {
+            return Err(Refused::Trace(NO_EXPORT.to_owned()));
+        }
+        Loaded::new::<L>(Arc::new(policy), common)
     }
 }
 
@@ -151,6 +163,8 @@ pub enum Refused {
     Tls(String),
     /// An address cannot be listened on.
     Bind(String),
+    /// Spans cannot be exported.
+    Trace(String),
     /// A contact address cannot be kept.
     Contact(String),
     /// Direct return is not possible, and no fallback is allowed.
@@ -173,6 +187,7 @@ impl Refused {
             }
             Self::Tls(message)
             | Self::Bind(message)
+            | Self::Trace(message)
             | Self::Contact(message)
             | Self::Direct(message) => {
                 format!("error: {message}\n")

@@ -28,6 +28,7 @@ fn plane(policy: &str, workers: usize) -> (Plane, SocketAddr) {
         events: event::channel().0,
         metrics: &hub,
         access_log: None,
+        spans: Arc::default(),
         quotas: Arc::default(),
         max_connections: 1000,
         max_buffers: 1 << 24,

@@ -29,6 +29,7 @@ use crate::pulse::{BEAT, Pulse};
 use crate::shared::quotas::Quotas;
 use crate::snapshot::{ListenerSettings, SnapshotReader};
 use crate::sys::local_task;
+use crate::trace;
 
 /// How often unused upstream connections are looked through and log lines are written out.
 const SWEEP: Duration = Duration::from_millis(250);
@@ -89,6 +90,10 @@ pub struct Worker {
     pub events: event::Sender,
     /// The access log's writer, if there is a log.
     pub log: Option<LogWriter>,
+    /// What ids of traces and spans are made with.
+    pub ids: trace::Ids,
+    /// Where finished spans go.
+    pub spans: Arc<trace::Spans>,
     /// Connections of the whole process.
     pub connections: Arc<Connections>,
     /// Connections of this worker.
@@ -239,6 +244,8 @@ pub struct Parts {
     pub events: event::Sender,
     /// The access log's writer.
     pub log: Option<LogWriter>,
+    /// Where finished spans go.
+    pub spans: Arc<trace::Spans>,
     /// Connections of the whole process.
     pub connections: Arc<Connections>,
     /// Bytes of buffers that this worker may lend before new requests are refused.
@@ -258,6 +265,8 @@ impl Worker {
             shard: parts.shard,
             events: parts.events,
             log: parts.log,
+            ids: trace::Ids::new(),
+            spans: parts.spans,
             connections: parts.connections,
             held: Cell::new(0),
             listening: Cell::new(0),

@@ -2,10 +2,12 @@
 //! listener.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::label::{CODE_CLASSES, TLS_VERSIONS};
 use crate::error::Reason;
+use crate::trace::TraceId;
 
 /// A counter that one thread writes and any thread reads.
 #[derive(Debug, Default)]
@@ -45,10 +47,39 @@ pub(super) struct Histogram {
     buckets: [Counter; EDGES.len() + 1],
     /// Nanoseconds.
     sum: Counter,
+    /// Made with the first one.
+    exemplars: OnceLock<Box<Mutex<Exemplars>>>,
+}
+
+/// One observation for each bucket.
+pub(super) type Exemplars = [Option<Exemplar>; EDGES.len() + 1];
+
+/// An observation, and the trace that tells how it came about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Exemplar {
+    pub(super) trace: TraceId,
+    pub(super) took: Duration,
+    pub(super) at: SystemTime,
 }
 
 impl Histogram {
     pub(super) fn record(&self, took: Duration) {
+        self.count(took);
+    }
+
+    /// The same of a request whose trace is recorded.
+    pub(super) fn record_traced(&self, took: Duration, trace: Option<TraceId>) {
+        let place = self.count(took);
+        if let Some(trace) = trace {
+            self.exemplars()[place] = Some(Exemplar {
+                trace,
+                took,
+                at: SystemTime::now(),
+            });
+        }
+    }
+
+    fn count(&self, took: Duration) -> usize {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let place = EDGES
             .iter()
@@ -56,6 +87,18 @@ impl Histogram {
             .unwrap_or(EDGES.len());
         self.buckets[place].add(1);
         self.sum.add(nanos);
+        place
+    }
+
+    fn exemplars(&self) -> MutexGuard<'_, Exemplars> {
+        let exemplars = self.exemplars.get_or_init(Box::default);
+        exemplars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last exemplar of each bucket, if there is any.
+    pub(super) fn shown(&self) -> Option<Exemplars> {
+        self.exemplars.get()?;
+        Some(*self.exemplars())
     }
 
     /// Counts at or below each edge, then all of them.
@@ -208,6 +251,13 @@ impl Merge for Histogram {
     fn merge(&self, other: &Self) {
         merge_all(&self.buckets, &other.buckets);
         self.sum.merge(&other.sum);
+        let Some(others) = other.shown() else { return };
+        for (own, other) in self.exemplars().iter_mut().zip(others) {
+            let at = |one: &Option<Exemplar>| one.map(|one| one.at);
+            if at(&other) > at(own) {
+                *own = other;
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 
 use super::agents;
-use super::block::{EDGES, Histogram};
+use super::block::{EDGES, Exemplars, Histogram};
 use super::contact;
 use super::direct;
 use super::discovery;
@@ -20,6 +20,7 @@ use super::sums::{BackendSum, Sums};
 use super::table::{Family, Kind};
 use crate::endpoint::{Duty, State as EndpointState};
 use crate::error::Reason;
+use crate::trace::Spans;
 
 /// The one collector: all families of the table.
 #[derive(Debug)]
@@ -58,8 +59,25 @@ impl Collector for Scrape {
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
-        let sums = self.state.sums();
-        let mut page = Page::new(self.state.max_series);
+        Page::of(&self.state).families()
+    }
+}
+
+/// The families while they are being filled.
+#[derive(Debug)]
+pub(super) struct Page {
+    series: Vec<Vec<proto::Metric>>,
+    /// Those of histograms, by family and place among its series.
+    exemplars: HashMap<(usize, usize), Exemplars>,
+    left_out: Vec<u64>,
+    most: usize,
+}
+
+impl Page {
+    /// Everything that there is to tell now.
+    pub(super) fn of(state: &State) -> Self {
+        let sums = state.sums();
+        let mut page = Page::new(state.max_series);
         requests(&mut page, &sums);
         routes(&mut page, &sums);
         for backend in &sums.backends {
@@ -71,34 +89,35 @@ impl Collector for Scrape {
         }
         pools(&mut page, &sums);
         listeners(&mut page, &sums);
-        if let Some(figures) = &*self.state.contact.load() {
+        if let Some(figures) = &*state.contact.load() {
             contact::collect(&mut page, figures);
         }
-        if let Some(figures) = &*self.state.direct.load() {
+        if let Some(figures) = &*state.direct.load() {
             direct::collect(&mut page, figures);
         }
         {
-            let control = self.state.control();
+            let control = state.control();
             discovery::collect(&mut page, &control.sources);
             agents::collect(&mut page, &control.agents);
             passive(&mut page, &control);
             config(&mut page, &control);
         }
+        if let Some(spans) = &*state.spans.load() {
+            traces(&mut page, spans);
+        }
         process::collect(&mut page);
-        self.dropped(&mut page);
-        page.families()
+        page.tell_dropped(state);
+        page
     }
-}
 
-impl Scrape {
-    fn dropped(&self, page: &mut Page) {
-        page.left_out[Family::Requests as usize] += self.state.admission.refused();
+    fn tell_dropped(&mut self, state: &State) {
+        self.left_out[Family::Requests as usize] += state.admission.refused();
         for family in Family::ALL {
-            let most = &self.state.dropped[*family as usize];
-            let now = page.left_out[*family as usize];
+            let most = &state.dropped[*family as usize];
+            let now = self.left_out[*family as usize];
             let dropped = most.fetch_max(now, Relaxed).max(now);
             if dropped > 0 {
-                page.put(
+                self.put(
                     Family::DroppedSeries,
                     &[family.metric().name],
                     dropped as f64,
@@ -106,21 +125,12 @@ impl Scrape {
             }
         }
     }
-}
 
-/// The families while they are being filled.
-#[derive(Debug)]
-pub(super) struct Page {
-    series: Vec<Vec<proto::Metric>>,
-    left_out: Vec<u64>,
-    most: usize,
-}
-
-impl Page {
     fn new(most: usize) -> Self {
         let families = Family::ALL.len();
         Self {
             series: vec![Vec::new(); families],
+            exemplars: HashMap::new(),
             left_out: vec![0; families],
             most,
         }
@@ -158,6 +168,22 @@ impl Page {
             filled.set_sample_sum(histogram.sum());
             metric.set_histogram(filled);
         });
+        let place = self.series[family as usize].len();
+        if let (Some(last), Some(shown)) = (place.checked_sub(1), histogram.shown()) {
+            self.exemplars
+                .entry((family as usize, last))
+                .or_insert(shown);
+        }
+    }
+
+    /// The series of a family.
+    pub(super) fn series(&self, family: Family) -> &[proto::Metric] {
+        &self.series[family as usize]
+    }
+
+    /// Those of the histogram at this place of its family.
+    pub(super) fn exemplars(&self, family: Family, place: usize) -> Option<&Exemplars> {
+        self.exemplars.get(&(family as usize, place))
     }
 
     fn add(&mut self, family: Family, values: &[&str], fill: impl FnOnce(&mut proto::Metric)) {
@@ -455,6 +481,24 @@ fn config(page: &mut Page, control: &Control) {
         if let Some(counter) = &control.watched[what as usize] {
             page.put(family, &[], counter.load(Relaxed) as f64);
         }
+    }
+}
+
+fn traces(page: &mut Page, spans: &Spans) {
+    let results = [
+        ("exported", &spans.figures.exported),
+        ("dropped", &spans.figures.dropped),
+        ("lost", &spans.figures.lost),
+    ];
+    for (result, count) in results {
+        page.put(Family::TraceSpans, &[result], count.load(Relaxed) as f64);
+    }
+    let results = [
+        ("success", &spans.figures.exports),
+        ("failure", &spans.figures.failures),
+    ];
+    for (result, count) in results {
+        page.put(Family::TraceExports, &[result], count.load(Relaxed) as f64);
     }
 }
 

@@ -10,17 +10,19 @@ use prometheus::{Registry, TextEncoder};
 
 use super::agents::AgentFigures;
 use super::block::{Counter, Histogram};
-use super::collect::Scrape;
+use super::collect::{Page, Scrape};
 use super::contact::ContactFigures;
 use super::direct::DirectFigures;
 use super::discovery::SourceFigures;
 use super::names::Names;
+use super::open_metrics;
 use super::sample::Sample;
 use super::series::{Admission, RequestKey};
 use super::shard::{Shard, Shelves};
 use super::table::Family;
 use super::totals::Totals;
 use crate::endpoint::{Endpoint, EndpointId, State as EndpointState};
+use crate::trace::Spans;
 
 /// All metrics of the process. Every method may be called from any thread.
 #[derive(Debug)]
@@ -69,6 +71,11 @@ impl Hub {
             tracing::error!(%error, "metrics could not be written");
         }
         text
+    }
+
+    /// The same in the text format of OpenMetrics 1.0, with exemplars.
+    pub fn encode_open_metrics(&self) -> String {
+        open_metrics::text(&Page::of(&self.state))
     }
 
     /// Sums for `status` and the live view.
@@ -219,6 +226,11 @@ impl Hub {
             .or_default() += 1;
     }
 
+    /// Shows what becomes of spans.
+    pub fn watch_spans(&self, spans: Arc<Spans>) {
+        self.state.spans.store(Some(spans));
+    }
+
     /// Shows a counter that is kept elsewhere.
     pub fn watch(&self, what: Watched, counter: Arc<AtomicU64>) {
         self.state.control().watched[what as usize] = Some(counter);
@@ -247,6 +259,7 @@ pub(super) struct State {
     /// Not behind the lock of `control`: nobody who holds a lock may keep the contact thread waiting.
     pub(super) contact: ArcSwapOption<ContactFigures>,
     pub(super) direct: ArcSwapOption<DirectFigures>,
+    pub(super) spans: ArcSwapOption<Spans>,
     shards: Mutex<Vec<Shelves>>,
     control: Mutex<Control>,
 }
@@ -262,6 +275,7 @@ impl State {
             dropped: std::array::from_fn(|_| AtomicU64::new(0)),
             contact: ArcSwapOption::empty(),
             direct: ArcSwapOption::empty(),
+            spans: ArcSwapOption::empty(),
             shards: Mutex::default(),
             control: Mutex::default(),
         }

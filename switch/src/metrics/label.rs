@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Reason;
+use crate::trace::TraceId;
 
 /// A finished request of a client.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct RequestDone {
     pub request_bytes: u64,
     /// Bytes of the response's body.
     pub response_bytes: u64,
+    /// The request's trace, if it is recorded.
+    pub trace: Option<TraceId>,
 }
 
 /// A request method (RFC 9110 section 9, RFC 5789) as metrics tell them apart.

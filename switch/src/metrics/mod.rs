@@ -14,6 +14,7 @@ mod discovery;
 mod hub;
 mod label;
 mod names;
+mod open_metrics;
 mod process;
 mod sample;
 mod series;

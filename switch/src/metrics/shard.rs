@@ -9,6 +9,7 @@ use super::label::{Delta, RequestDone, code_class, tls_version};
 use super::names::NONE;
 use super::series::{Admission, RequestKey, Series, Shelf};
 use crate::endpoint::{Endpoint, EndpointId};
+use crate::trace::TraceId;
 
 /// The counters of one worker. It can be moved to the worker's thread but not shared: all writes
 /// come from that thread, and are plain loads and stores.
@@ -66,7 +67,9 @@ impl Shard {
         self.requests
             .write_admitted(key, &self.admission, |count| count.add(1));
         self.durations
-            .write((route, done.pool.unwrap_or(NONE)), |h| h.record(done.took));
+            .write((route, done.pool.unwrap_or(NONE)), |h| {
+                h.record_traced(done.took, done.trace)
+            });
         self.routes.write(route, |block| {
             block.finished.add(1);
             block.classes[code_class(Some(done.status))].add(1);
@@ -79,11 +82,18 @@ impl Shard {
     }
 
     /// One try at a backend is over; `status` is `None` when no answer came. `took` is the time
-    /// from the choice of the backend to the head of its answer, or to the failure.
-    pub fn attempt(&self, _pool: u32, endpoint: &Endpoint, status: Option<u16>, took: Duration) {
+    /// from the choice of the backend to the head of its answer, or to the failure; `trace` the
+    /// request's, if it is recorded.
+    pub fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        status: Option<u16>,
+        took: Duration,
+        trace: Option<TraceId>,
+    ) {
         self.backend(endpoint, |block| {
             block.classes[code_class(status)].add(1);
-            block.duration.record(took);
+            block.duration.record_traced(took, trace);
         });
     }
 

@@ -212,6 +212,10 @@ metrics! {
         "Events from the data plane that were dropped since the control plane lagged behind.";
     AccessLogDropped "pointsman_access_log_dropped_total" Counter []
         "Lines of the access log that were dropped since their target took no more.";
+    TraceSpans "pointsman_trace_spans_total" Counter ["result"]
+        "Spans of sampled requests by what became of them: taken by the collector (exported), without room while they waited (dropped), refused or not taken in time (lost).";
+    TraceExports "pointsman_trace_exports_total" Counter ["result"]
+        "Exports of spans to the collector by result (success, failure).";
     DroppedSeries "pointsman_metrics_dropped_series_total" Counter ["family"]
         "Label combinations that are not shown since their family has reached its cap.";
     ProcessCpu "process_cpu_seconds_total" Counter []
@@ -245,7 +249,7 @@ pub fn reference_markdown() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          The switch serves them at `/metrics` of the admin listener, in the Prometheus text \
-         format. Times are in seconds, sizes in bytes.\n\n\
+         format, or in that of OpenMetrics 1.0, with exemplars, to who would rather have it. Times are in seconds, sizes in bytes.\n\n\
          | Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",
     );
     for metric in TABLE {

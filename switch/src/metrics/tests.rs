@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::endpoint::{Address, Endpoint, Health, State};
 use crate::error::Reason;
+use crate::trace::TraceId;
 
 #[test]
 fn the_text_agrees_with_what_two_shards_recorded() {
@@ -18,16 +19,11 @@ fn the_text_agrees_with_what_two_shards_recorded() {
         for _ in 0..times {
             shard.request_started(site.route);
             shard.request(&site.done());
-            shard.attempt(
-                site.pool,
-                &site.backend,
-                Some(200),
-                Duration::from_millis(2),
-            );
+            shard.attempt(&site.backend, Some(200), Duration::from_millis(2), None);
         }
     }
     second.request_started(site.route);
-    second.attempt(site.pool, &site.backend, None, Duration::from_secs(11));
+    second.attempt(&site.backend, None, Duration::from_secs(11), None);
 
     let page = Page::of(&site.hub);
     let requests = "pointsman_requests_total{code=200,listener=web,method=GET,\
@@ -132,7 +128,7 @@ fn series_of_a_removed_backend_vanish_while_route_and_pool_counters_stay() {
     let shard = site.hub.shard();
     shard.request(&site.done());
     shard.retry(site.pool, true);
-    shard.attempt(site.pool, &gone, Some(200), Duration::ZERO);
+    shard.attempt(&gone, Some(200), Duration::ZERO, None);
     site.hub.health_check(&gone, true, Duration::ZERO);
     let before = Page::of(&site.hub);
     assert!(
@@ -143,7 +139,7 @@ fn series_of_a_removed_backend_vanish_while_route_and_pool_counters_stay() {
     );
 
     site.hub.set_endpoints(vec![(site.backend.clone(), 1)]);
-    shard.attempt(site.pool, &gone, Some(200), Duration::ZERO);
+    shard.attempt(&gone, Some(200), Duration::ZERO, None);
 
     let after = Page::of(&site.hub);
     assert!(
@@ -167,11 +163,11 @@ fn series_of_a_removed_backend_vanish_while_route_and_pool_counters_stay() {
 fn a_backend_that_returns_is_counted_again_from_the_moment_it_returns() {
     let site = Site::new(1000);
     let shard = site.hub.shard();
-    shard.attempt(site.pool, &site.backend, Some(200), Duration::ZERO);
+    shard.attempt(&site.backend, Some(200), Duration::ZERO, None);
     site.hub.set_endpoints(Vec::new());
     site.hub.set_endpoints(vec![(site.backend.clone(), 1)]);
-    shard.attempt(site.pool, &site.backend, Some(200), Duration::ZERO);
-    shard.attempt(site.pool, &site.backend, Some(200), Duration::ZERO);
+    shard.attempt(&site.backend, Some(200), Duration::ZERO, None);
+    shard.attempt(&site.backend, Some(200), Duration::ZERO, None);
     let key = "pointsman_backend_requests_total{backend=a,code_class=2xx,pool=app}";
     assert_eq!(Page::of(&site.hub).value(key), 2.0);
 }
@@ -247,8 +243,8 @@ fn two_addresses_of_one_backend_make_one_series() {
         .set_endpoints(vec![(site.backend.clone(), 1), (twin.clone(), 2)]);
     twin.set_health(Health::Up);
     let shard = site.hub.shard();
-    shard.attempt(site.pool, &site.backend, Some(500), Duration::ZERO);
-    shard.attempt(site.pool, &twin, Some(500), Duration::ZERO);
+    shard.attempt(&site.backend, Some(500), Duration::ZERO, None);
+    shard.attempt(&twin, Some(500), Duration::ZERO, None);
     let page = Page::of(&site.hub);
     let failed = "pointsman_backend_requests_total{backend=a,code_class=5xx,pool=app}";
     assert_eq!(page.value(failed), 2.0);
@@ -272,7 +268,7 @@ fn totals_say_the_same_as_the_text() {
             reason: Some(Reason::Timeout),
             ..site.done()
         });
-        shard.attempt(site.pool, &site.backend, Some(404), took);
+        shard.attempt(&site.backend, Some(404), took, None);
     }
     shard.connection(site.listener, Delta::Opened);
     let totals = site.hub.totals();
@@ -466,6 +462,51 @@ fn a_name_with_quotes_and_line_breaks_stays_one_label() {
     );
 }
 
+#[test]
+fn open_metrics_hold_the_same_and_exemplars() {
+    let site = Site::new(1000);
+    site.feed_everything();
+    let [first, second] = [site.hub.shard(), site.hub.shard()];
+    for (shard, trace, millis) in [(&first, 1, 3), (&second, 2, 4), (&first, 3, 70_000)] {
+        shard.request_started(site.route);
+        shard.request(&RequestDone {
+            took: Duration::from_millis(millis),
+            trace: Some(TraceId(trace)),
+            ..site.done()
+        });
+    }
+    let text = site.hub.encode_open_metrics();
+    let plain = Page::of(&site.hub);
+    let mut types = 0;
+    for metric in table() {
+        let name = match metric.kind {
+            Kind::Counter => metric
+                .name
+                .strip_suffix("_total")
+                .expect("a counter's ending"),
+            _ => metric.name,
+        };
+        let line = format!("# TYPE {name} {}\n", metric.kind.word());
+        types += usize::from(text.contains(&line));
+    }
+    assert_eq!(types, plain.types.len());
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples, plain.samples.len());
+    let exemplar = |edge: &str| {
+        let bucket = format!(
+            "pointsman_request_duration_seconds_bucket{{route=\"shop\",pool=\"app\",le=\"{edge}\"}}"
+        );
+        let line = text.lines().find(|line| line.starts_with(&bucket));
+        let line = line.expect("a bucket");
+        let words = line.split(" # ").nth(1)?.split(' ').take(2);
+        Some(words.collect::<Vec<_>>().join(" "))
+    };
+    let shown = |trace: u32, took: &str| Some(format!("{{trace_id=\"{trace:032x}\"}} {took}"));
+    assert_eq!(exemplar("0.005"), shown(2, "0.004"), "the latest");
+    assert_eq!(exemplar("+Inf"), shown(3, "70.0"));
+    assert_eq!(exemplar("1.0"), None);
+}
+
 /// A hub with one listener, route, pool and backend.
 struct Site {
     hub: Arc<Hub>,
@@ -503,6 +544,7 @@ impl Site {
             took: Duration::from_millis(3),
             request_bytes: 10,
             response_bytes: 20,
+            trace: None,
         }
     }
 
@@ -516,7 +558,7 @@ impl Site {
             reason: Some(Reason::Timeout),
             ..self.done()
         });
-        shard.attempt(self.pool, &self.backend, None, Duration::ZERO);
+        shard.attempt(&self.backend, None, Duration::ZERO, None);
         shard.connect(self.pool, &self.backend, Duration::ZERO);
         shard.retry_refused(self.pool);
         shard.hedge(self.pool, true);
@@ -546,6 +588,7 @@ impl Site {
         self.hub.agent_registered("app");
         self.hub.agent_lost("app");
         self.hub.agent_refused("stranger");
+        self.hub.watch_spans(Arc::default());
         for what in [Watched::EventsDropped, Watched::AccessLogDropped] {
             self.hub.watch(what, Arc::new(AtomicU64::new(1)));
         }

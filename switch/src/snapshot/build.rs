@@ -10,6 +10,7 @@ use pointsman_config::policy::{self, BindAddr, PathPattern, Policy, Tls};
 use super::{Action, ListenerSettings, Route, RouteTable, Snapshot, Terminator};
 use crate::pool::{Lasting, Member, Pool};
 use crate::route::{Router, Split};
+use crate::trace::Tracing;
 
 /// What terminates TLS, by what the policy says of it.
 pub type TlsConfigs = HashMap<Tls, Arc<Terminator>>;
@@ -120,6 +121,7 @@ impl Frame {
             generation,
             routes: self.routes.clone(),
             pools: pools.collect(),
+            tracing: self.policy.trace.as_ref().map(Tracing::of),
             listeners: self.listeners.clone(),
         }
     }

@@ -14,6 +14,7 @@ use pointsman_config::policy::{self, HeaderEdits, Retry, RouteTimeouts};
 
 use crate::pool::Pool;
 use crate::route::Split;
+use crate::trace::Tracing;
 
 pub use build::{Frame, Ids, TlsConfigs};
 pub use certificates::{Certificate, Certificates, Terminator};
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub routes: Arc<RouteTable>,
     /// The pools, in the order of the policy.
     pub pools: Vec<Arc<Pool>>,
+    /// How requests are traced, if they are.
+    pub tracing: Option<Tracing>,
     /// The listeners' settings, by [`ListenerSettings::id`].
     pub listeners: Vec<Arc<ListenerSettings>>,
 }

@@ -44,3 +44,4 @@ mod split;
 mod sticky;
 mod streams;
 mod telling;
+mod tracing;

@@ -13,7 +13,7 @@
 //! | `GET /policy` | the policy in force, thing by thing, without its secrets |
 //! | `GET /plan` | what a reload would change; 422 with the problems when the file is wrong |
 //! | `GET /explain?method=GET&url=URL` | what would become of a request, and why |
-//! | `GET /metrics` | Prometheus text format |
+//! | `GET /metrics` | Prometheus text format, or OpenMetrics with exemplars for who accepts it |
 //! | `POST /reload` | reads the policy again; 422 with the report when it is refused |
 //! | `POST /reload?wait=no` | asks for the same; 202 at once |
 //! | `POST /upgrade` | hands over to a new process of the program's file; 500 when it fails |
@@ -41,6 +41,7 @@ mod events;
 mod guard;
 mod history;
 mod live;
+mod metrics;
 mod page;
 mod plan;
 mod query;

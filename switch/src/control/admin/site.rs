@@ -17,7 +17,9 @@ use super::content::{Answer, Content};
 use super::events::{self, Followers, Wish};
 use super::guard::{Denied, Need};
 use super::token::Doorman;
-use super::{Caller, Reach, backend, contact, guard, history, live, page, plan, query, status};
+use super::{
+    Caller, Reach, backend, contact, guard, history, live, metrics, page, plan, query, status,
+};
 use crate::control::contact::desk::ContactDesk;
 use crate::control::explain::Question;
 use crate::control::history::History;
@@ -32,7 +34,6 @@ use crate::control::upgrade::{Refusal, Upgrades};
 use crate::metrics::Hub;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
 
 /// Answers POST requests to further paths; `None`: there is no such path.
@@ -132,7 +133,7 @@ impl Site {
         match request.uri().path() {
             "/health" if get => text(StatusCode::OK, "alive\n".to_owned()),
             "/ready" if get => self.ready(),
-            "/metrics" if get => respond(StatusCode::OK, METRICS, self.hub.encode()),
+            "/metrics" if get => metrics::answer(&self.hub, request.headers()),
             "/status" if get => self.status(request.uri().query().unwrap_or("")).await,
             "/policy" if get => json(serde_json::to_string(&InForce::of(&self.policy()))),
             "/explain" if get => self.explain(request.uri().query().unwrap_or("")).await,

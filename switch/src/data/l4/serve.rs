@@ -121,9 +121,7 @@ async fn connect(
                 return Some((connection, entered));
             }
             Err(reason) => {
-                worker
-                    .shard
-                    .attempt(pool.id, &endpoint, None, began.elapsed());
+                worker.shard.attempt(&endpoint, None, began.elapsed(), None);
                 pool.failed(&endpoint, began.elapsed());
                 verdict::failed(worker, pool, &endpoint, reason);
                 worker

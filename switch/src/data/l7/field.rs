@@ -121,8 +121,9 @@ known! {
     6 => { Expect b"expect"; Cookie b"cookie"; }
     7 => { Upgrade b"upgrade"; Trailer b"trailer"; Referer b"referer"; }
     9 => { Forwarded b"forwarded"; }
-    10 => { Connection b"connection"; KeepAlive b"keep-alive"; UserAgent b"user-agent"; }
-    11 => { ClientCert b"client-cert"; }
+    10 => { Connection b"connection"; KeepAlive b"keep-alive"; UserAgent b"user-agent";
+        Tracestate b"tracestate"; }
+    11 => { ClientCert b"client-cert"; Traceparent b"traceparent"; }
     12 => { MaxForwards b"max-forwards"; ProxyStatus b"proxy-status"; }
     14 => { ContentLength b"content-length"; HttpTwoSettings b"http2-settings"; }
     15 => { XForwardedFor b"x-forwarded-for"; IdempotencyKey b"idempotency-key"; }

@@ -1,6 +1,7 @@
 //! What goes up to the backend: the request's head made plain, hop-by-hop fields left out
 //! (RFC 9110 7.6.1) and the client's identity added (RFC 9110 7.6.3, `X-Forwarded-*`).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -14,6 +15,16 @@ use super::head::{Framing, RequestHead, Version};
 use crate::data::buffer::Buffer;
 use crate::route;
 use crate::snapshot::Route;
+use crate::trace::Header;
+
+/// What a backend is told beside the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told<'t> {
+    /// How long it has.
+    pub deadline: Option<Deadline<'t>>,
+    /// The trace; `None`: what the client said of it.
+    pub trace: Option<&'t Header>,
+}
 
 /// Writes the head for a backend of this name into `out`, without the cookie of the name `hidden`.
 pub fn request(
@@ -23,7 +34,7 @@ pub fn request(
     route: &Route,
     backend: &str,
     hidden: Option<&[u8]>,
-    deadline: Option<Deadline<'_>>,
+    Told { deadline, trace }: Told<'_>,
 ) {
     request_line(out, request, route);
     let edits = &route.request_headers;
@@ -54,6 +65,8 @@ pub fn request(
                 false
             }
             Known::MaxForwards => request.method() != b"OPTIONS",
+            Known::Traceparent => trace.is_none(),
+            Known::Tracestate => trace.is_none_or(|trace| trace.keeps_state),
             known => !known.is_hop_by_hop(),
         };
         let listed = lists && !line.known.is_vital() && request.connection_lists(name);
@@ -68,6 +81,9 @@ pub fn request(
     identity(out, request, conn, edits, &seen);
     if let Some(deadline) = deadline {
         deadline.write(out, request);
+    }
+    if let Some(trace) = trace.filter(|_| !field::is_edited(edits, b"traceparent")) {
+        field(out, b"traceparent", &trace.value);
     }
     for (name, value) in edits
         .set
@@ -137,11 +153,16 @@ impl<'a> Forwarded<'a> {
 fn request_line(out: &mut Buffer, request: &RequestHead, route: &Route) {
     out.extend(request.method());
     out.extend(b" ");
-    match &route.rewrite {
-        None => out.extend(request.target()),
-        Some(rewrite) => out.extend(&rewritten(request.target(), rewrite, &route.prefixes)),
-    }
+    out.extend(&target(request, route));
     out.extend(b" HTTP/1.1\r\n");
+}
+
+/// The target that a backend gets.
+pub fn target<'r>(request: &'r RequestHead, route: &Route) -> Cow<'r, [u8]> {
+    match &route.rewrite {
+        None => request.target().into(),
+        Some(rewrite) => rewritten(request.target(), rewrite, &route.prefixes).into(),
+    }
 }
 
 /// The target after the route's rewrite; the query stays.

@@ -26,6 +26,7 @@ mod respond;
 mod retry;
 mod secured;
 mod stay;
+mod trace;
 mod tunnel;
 mod view;
 
@@ -117,7 +118,7 @@ pub async fn exchange<C: Client>(
     client: &mut C,
     request: &RequestHead,
 ) -> Ended {
-    let mut record = Record::begin(scene);
+    let mut record = Record::begin(scene, request);
     let answered = answer(scene, client, request, &mut record).await;
     record.took_body(client);
     let ended = match answered {

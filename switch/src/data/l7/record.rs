@@ -1,6 +1,7 @@
 //! What an exchange leaves behind: one entry in the metrics and, if asked for, in the access log.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,6 +10,7 @@ use super::client::Client;
 use super::field::Known;
 use super::head::{RequestHead, Version};
 use super::rate::Exceeded;
+use super::trace::Trace;
 use crate::access_log::Entry;
 use crate::data::worker::Worker;
 use crate::endpoint::Endpoint;
@@ -16,6 +18,7 @@ use crate::error::Reason;
 use crate::metrics::{Method, Protocol, RequestDone};
 use crate::pool::Pool;
 use crate::snapshot::{ListenerSettings, Route};
+use crate::trace::Notes;
 
 /// The notes of one exchange.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Record<'a> {
     began: Instant,
     route: Option<&'a Route>,
     pool: Option<&'a Pool>,
+    /// The trace that it belongs to, where requests are traced.
+    pub trace: Option<Trace>,
     /// The client's address, also behind a trusted proxy.
     pub client: IpAddr,
     /// The backend that was tried last.
@@ -45,9 +50,11 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// The request's head is complete.
-    pub fn begin(scene: &Scene<'a>) -> Self {
+    pub fn begin(scene: &Scene<'a>, request: &RequestHead) -> Self {
+        let began = Instant::now();
         Self {
-            began: Instant::now(),
+            began,
+            trace: Trace::begin(scene, request, began),
             route: None,
             pool: None,
             client: scene.conn.peer,
@@ -70,7 +77,25 @@ impl<'a> Record<'a> {
     /// A route took the request.
     pub fn routed(&mut self, scene: &Scene<'a>, route: &'a Route) {
         self.route = Some(route);
+        if let Some(notes) = self.notes() {
+            notes.routed.set(Some(Instant::now()));
+        }
         scene.worker.shard.request_started(route.id);
+    }
+
+    /// The route that took it.
+    pub fn route(&self) -> Option<&'a Route> {
+        self.route
+    }
+
+    /// The pool that it goes to.
+    pub fn pool(&self) -> Option<&'a Pool> {
+        self.pool
+    }
+
+    /// What is noted of it, if it is recorded.
+    pub fn notes(&self) -> Option<&Rc<Notes>> {
+        self.trace.as_ref()?.notes.as_ref()
     }
 
     /// It goes to this pool.
@@ -105,7 +130,11 @@ impl<'a> Record<'a> {
             took,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
+            trace: self.trace.as_ref().and_then(Trace::exemplar),
         });
+        if let Some(trace) = &self.trace {
+            trace.finish(scene, request, &self);
+        }
         if let Some(log) = &scene.worker.log {
             log.line(&self.entry(scene, request, took));
         }
@@ -138,6 +167,7 @@ impl<'a> Record<'a> {
             backend_duration: Some(self.backend_took).filter(|took| !took.is_zero()),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
+            trace: self.trace.as_ref().map(|trace| trace.id),
             user_agent: request.values(Known::UserAgent).next(),
             referer: request.values(Known::Referer).next(),
         }
@@ -163,6 +193,7 @@ pub fn refused(
         took: Duration::ZERO,
         request_bytes: 0,
         response_bytes: 0,
+        trace: None,
     });
     if let Some(log) = &worker.log {
         log.line(&Entry {
@@ -184,6 +215,7 @@ pub fn refused(
             backend_duration: None,
             request_bytes: 0,
             response_bytes: 0,
+            trace: None,
             user_agent: None,
             referer: None,
         });

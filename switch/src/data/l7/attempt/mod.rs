@@ -43,7 +43,9 @@ pub async fn forward<'a, C: Client>(
     let hash = pool.hash_by.as_ref().and_then(|by| view.hash(by));
     let stay = Stay::begin(pool, view);
     let stay = stay.as_ref();
+    let trace = record.trace.clone();
     let trial = Trial {
+        trace: trace.as_ref(),
         scene,
         request,
         route,

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::super::client::Client;
 use super::super::deadline::Deadline;
+use super::super::forward::Told;
 use super::super::head::{Framing, RequestHead, ResponseHead};
 use super::super::relay::{self, Fault, Limits, Upload, Watch};
 use super::super::retry::Failure;
 use super::super::stay::Stay;
+use super::super::trace::Trace;
 use super::super::{Scene, forward, load_report, respond};
 use super::outgoing;
 use crate::data::timer::Alarm;
@@ -30,6 +32,8 @@ pub(super) struct Trial<'a> {
     pub(super) request: &'a RequestHead,
     pub(super) route: &'a Route,
     pub(super) pool: &'a Pool,
+    /// The trace that it belongs to, where requests are traced.
+    pub(super) trace: Option<&'a Trace>,
     /// Where the client belongs, in pools that keep clients.
     pub(super) stay: Option<&'a Stay<'a>>,
     /// When the exchange must have ended.
@@ -92,33 +96,38 @@ impl<'a> Trial<'a> {
         let endpoint = entered.endpoint();
         let began = Instant::now();
         let limits = self.limits(began);
+        let span = self.trace.map_or(0, |_| self.scene.worker.ids.span());
+        let notes = self.trace.and_then(|trace| trace.notes.as_deref());
+        let mut note = notes.map(|notes| notes.attempt(endpoint, span, began));
         let mut up = match self.connection(endpoint, fresh, &limits, began).await {
             Ok(up) => up,
             Err(reason) => {
+                if let Some(note) = &mut note {
+                    note.failed(reason);
+                }
                 self.failed(endpoint, reason, began);
                 return Err(Failure::unconnected(reason));
             }
         };
-        forward::request(
-            &mut up.output,
-            self.request,
-            self.scene.conn,
-            self.route,
-            &endpoint.name,
-            self.stay.map(Stay::cookie),
-            self.deadline(&limits),
-        );
+        if let Some(note) = &note {
+            note.connected(up.reused);
+        }
+        self.ask(&mut up, endpoint, &limits, span);
         let mut upload = Upload::new(self.request);
         let mut watch = Watch::new(self.scene.alarm, limits);
         match self.head(client, &mut up, &mut upload, &mut watch).await {
             Ok(mut head) => {
                 let took = began.elapsed();
+                if let Some(note) = &mut note {
+                    note.answered(head.status);
+                }
                 self.pool.answered(endpoint, head.status, took);
                 if self.pool.load_report {
                     load_report::take(&mut head, up.input.filled(), endpoint);
                 }
                 let shard = &self.scene.worker.shard;
-                shard.attempt(self.pool.id, endpoint, Some(head.status), took);
+                let trace = self.trace.and_then(Trace::exemplar);
+                shard.attempt(endpoint, Some(head.status), took, trace);
                 endpoint.answered(took, matches!(head.status, 429 | 503));
                 if verdict::is_error(head.status) {
                     verdict::answered_with_error(self.scene.worker, self.pool, endpoint);
@@ -133,6 +142,9 @@ impl<'a> Trial<'a> {
                 })
             }
             Err(fault) => {
+                if let Some(note) = &mut note {
+                    note.failed(fault.reason);
+                }
                 if matches!(fault.reason, Reason::Timeout | Reason::Reset) {
                     endpoint.answered(began.elapsed(), true);
                 }
@@ -145,6 +157,23 @@ impl<'a> Trial<'a> {
                 })
             }
         }
+    }
+
+    /// Writes the request's head. Not within the future of a try, which would have room for all of it.
+    fn ask(&self, up: &mut Connection, endpoint: &Endpoint, limits: &Limits, span: u64) {
+        let header = self.trace.and_then(|trace| trace.header(span));
+        forward::request(
+            &mut up.output,
+            self.request,
+            self.scene.conn,
+            self.route,
+            &endpoint.name,
+            self.stay.map(Stay::cookie),
+            Told {
+                deadline: self.deadline(limits),
+                trace: header.as_ref(),
+            },
+        );
     }
 
     async fn connection(
@@ -252,10 +281,12 @@ impl<'a> Trial<'a> {
         if reason.side() != Side::Endpoint {
             return;
         }
-        self.scene
-            .worker
-            .shard
-            .attempt(self.pool.id, endpoint, None, began.elapsed());
+        self.scene.worker.shard.attempt(
+            endpoint,
+            None,
+            began.elapsed(),
+            self.trace.and_then(Trace::exemplar),
+        );
         verdict::failed(self.scene.worker, self.pool, endpoint, reason);
         if reason != Reason::StaleConnection {
             self.pool.failed(endpoint, began.elapsed());

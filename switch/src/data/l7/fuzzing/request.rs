@@ -122,7 +122,15 @@ fn must_be_taken(bytes: &[u8]) -> bool {
 /// The bytes that go up, as a backend's strict reader judges them.
 fn sent(head: &RequestHead, conn: &ConnInfo, route: &Route, content: &Decoded) -> Vec<u8> {
     let mut out = Buffer::new();
-    forward::request(&mut out, head, conn, route, "backend", None, None);
+    forward::request(
+        &mut out,
+        head,
+        conn,
+        route,
+        "backend",
+        None,
+        forward::Told::default(),
+    );
     let length = out.len();
     if content.end.is_some() {
         match head.framing {
