@@ -100,6 +100,14 @@ impl Door {
         outcome
     }
 
+    /// The host that it is at; `None`: this one.
+    pub(super) fn host(&self) -> Option<IpAddr> {
+        self.addresses.iter().find_map(|address| match address {
+            BindAddr::Socket(socket) if !socket.ip().is_unspecified() => Some(socket.ip()),
+            _ => None,
+        })
+    }
+
     /// That of a switch with this policy; who may read the token may use it.
     pub(super) fn of_policy(policy: &Policy, token: Option<String>) -> Self {
         let written = policy.admin.token.as_ref();

@@ -24,7 +24,7 @@ use crate::event;
 use crate::metrics::{Hub, Watched};
 use crate::pulse::Pulses;
 use crate::shared::InCommon;
-use crate::trace::Spans;
+use crate::trace::Traces;
 
 /// Label combinations that each metric shows at most.
 const MAX_SERIES: usize = 10_000;
@@ -142,13 +142,13 @@ impl Daemon {
         let policy = state.policy().clone();
         let (sender, events) = event::channel();
         hub.watch(Watched::EventsDropped, sender.dropped());
-        let spans = Arc::<Spans>::default();
+        let traces = Arc::<Traces>::default();
         let shared = Shared {
             source: state.source(),
             events: sender,
             metrics: &hub,
             access_log: access_log.as_ref(),
-            spans: spans.clone(),
+            traces: traces.clone(),
             quotas: common.quotas.clone(),
             max_connections: policy.process.max_connections,
             max_buffers: policy.process.max_buffers,
@@ -179,7 +179,7 @@ impl Daemon {
             upgrades,
             agents,
             direct: direct.clone(),
-            spans,
+            traces,
             contact: contacts.as_ref().map(|contacts| contacts.parts().clone()),
             readiness,
         };

@@ -22,6 +22,7 @@ mod plane;
 mod reload;
 pub(crate) mod run;
 mod status;
+mod trace;
 mod traffic;
 mod upgrade;
 mod watchdog;
@@ -75,6 +76,7 @@ pub fn main(args: Args) -> Exit {
         Command::Check(check) => check::run(check),
         Command::Plan(plan) => plan::run(&plan),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Trace(trace) => trace::run(&trace),
         Command::Reload(reload) => reload::run(reload),
         Command::Status(status) => status::run(status),
         Command::Backend(backend) => backend::run(backend.action),

@@ -4,6 +4,7 @@ mod backend;
 mod contact;
 mod direct;
 mod policy;
+mod trace;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use direct::{Clear, Direct, DirectAction};
 pub use policy::{
     Check, Completions, Dialect, Explain, Fmt, Format, Import, Init, Man, Plan, ShellName,
 };
+pub use trace::Trace;
 
 /// The switch at the front of a server cluster.
 #[derive(Debug, Parser)]
@@ -50,6 +52,8 @@ pub enum Command {
     Plan(Plan),
     /// Say which route and backend a request would get, and why
     Explain(Explain),
+    /// Send one request through the running switch and show each step that it takes
+    Trace(Trace),
     /// Have the running switch read its policy again
     Reload(Reload),
     /// Show what the running switch does

@@ -53,7 +53,7 @@ use crate::pulse::Pulses;
 use crate::shared::InCommon;
 use crate::shared::tickets::TicketKeys;
 use crate::snapshot::{ListenerSettings, Terminator};
-use crate::trace::Spans;
+use crate::trace::Traces;
 use agents::Registrar;
 use contact::desk::ContactParts;
 use direct::Direct;
@@ -141,8 +141,8 @@ pub struct Setup<L> {
     pub agents: agents::Prepared,
     /// What the kernel passes on by itself.
     pub direct: Arc<Direct>,
-    /// Finished spans.
-    pub spans: Arc<Spans>,
+    /// Finished spans, and requests that are watched.
+    pub traces: Arc<Traces>,
     /// The thread of the contact addresses, if there are any.
     pub contact: Option<ContactParts>,
     /// Whether the process takes traffic.
@@ -284,9 +284,9 @@ fn spawn_all<L: Listeners>(
         upgrades,
         agents,
         direct,
+        traces,
         contact,
         readiness,
-        ..
     } = setup;
     let orders = contact.as_ref().map(|contact| contact.desk.clone());
     let (sources, certificates) = (state.loaded().sources(), state.loaded().certificates());
@@ -343,7 +343,7 @@ fn spawn_all<L: Listeners>(
     }
     #[cfg(feature = "otlp")]
     let export = export::Export::spawn(export::Sources {
-        spans: setup.spans,
+        traces: traces.clone(),
         hub: hub.clone(),
         reloads: reloads.clone(),
         first: first.clone(),
@@ -361,6 +361,7 @@ fn spawn_all<L: Listeners>(
         contact: orders,
         first,
         journal,
+        traces,
     });
     Tasks {
         admin: admin.map(|socket| tokio::spawn(admin::serve(socket, site, phases))),

@@ -191,6 +191,7 @@ async fn serve(
     peer: IpAddr,
     asked: u64,
 ) {
+    let since = Instant::now();
     let Some(peer) = introduced(&worker, &listener, &stream, peer).await else {
         return;
     };
@@ -208,6 +209,7 @@ async fn serve(
     let conn = ConnInfo {
         peer,
         peer_text: peer.to_string(),
+        since,
         scheme: stream.scheme(),
         secured: Secured::of(&stream, &listener),
         asked,

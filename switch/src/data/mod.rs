@@ -40,7 +40,7 @@ use crate::metrics::Hub;
 use crate::pulse::Pulses;
 use crate::shared::quotas::{Limited, Pace, Quotas, Scope};
 use crate::snapshot::{ListenerSettings, Snapshot, SnapshotSource};
-use crate::trace::Spans;
+use crate::trace::Traces;
 
 /// What all workers are given.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ pub struct Shared<'a> {
     pub metrics: &'a Hub,
     /// The access log, if there is one.
     pub access_log: Option<&'a AccessLog>,
-    /// Where finished spans go.
-    pub spans: Arc<Spans>,
+    /// Where finished spans go, and requests that are watched.
+    pub traces: Arc<Traces>,
     /// How far clients have used up their rates.
     pub quotas: Arc<Quotas>,
     /// Client connections at most.
@@ -106,7 +106,7 @@ impl Plane {
             let source = shared.source.clone();
             let (shard, events) = (shared.metrics.shard(), shared.events.clone());
             let log = shared.access_log.map(AccessLog::writer);
-            let (connections, spans) = (connections.clone(), shared.spans.clone());
+            let (connections, traces) = (connections.clone(), shared.traces.clone());
             let run = move || {
                 let parts = Parts {
                     index,
@@ -114,7 +114,7 @@ impl Plane {
                     shard,
                     events,
                     log,
-                    spans,
+                    traces,
                     connections,
                     max_buffers,
                 };

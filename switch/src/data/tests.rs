@@ -28,7 +28,7 @@ fn plane(policy: &str, workers: usize) -> (Plane, SocketAddr) {
         events: event::channel().0,
         metrics: &hub,
         access_log: None,
-        spans: Arc::default(),
+        traces: Arc::default(),
         quotas: Arc::default(),
         max_connections: 1000,
         max_buffers: 1 << 24,

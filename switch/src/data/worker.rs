@@ -92,8 +92,8 @@ pub struct Worker {
     pub log: Option<LogWriter>,
     /// What ids of traces and spans are made with.
     pub ids: trace::Ids,
-    /// Where finished spans go.
-    pub spans: Arc<trace::Spans>,
+    /// Where finished spans go, and requests that are watched.
+    pub traces: Arc<trace::Traces>,
     /// Connections of the whole process.
     pub connections: Arc<Connections>,
     /// Connections of this worker.
@@ -244,8 +244,8 @@ pub struct Parts {
     pub events: event::Sender,
     /// The access log's writer.
     pub log: Option<LogWriter>,
-    /// Where finished spans go.
-    pub spans: Arc<trace::Spans>,
+    /// Where finished spans go, and requests that are watched.
+    pub traces: Arc<trace::Traces>,
     /// Connections of the whole process.
     pub connections: Arc<Connections>,
     /// Bytes of buffers that this worker may lend before new requests are refused.
@@ -266,7 +266,7 @@ impl Worker {
             events: parts.events,
             log: parts.log,
             ids: trace::Ids::new(),
-            spans: parts.spans,
+            traces: parts.traces,
             connections: parts.connections,
             held: Cell::new(0),
             listening: Cell::new(0),

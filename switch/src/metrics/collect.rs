@@ -102,8 +102,8 @@ impl Page {
             passive(&mut page, &control);
             config(&mut page, &control);
         }
-        if let Some(spans) = &*state.spans.load() {
-            traces(&mut page, spans);
+        if let Some(traces) = &*state.traces.load() {
+            spans(&mut page, &traces.spans);
         }
         process::collect(&mut page);
         page.tell_dropped(state);
@@ -484,7 +484,7 @@ fn config(page: &mut Page, control: &Control) {
     }
 }
 
-fn traces(page: &mut Page, spans: &Spans) {
+fn spans(page: &mut Page, spans: &Spans) {
     let results = [
         ("exported", &spans.figures.exported),
         ("dropped", &spans.figures.dropped),

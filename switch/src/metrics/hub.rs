@@ -22,7 +22,7 @@ use super::shard::{Shard, Shelves};
 use super::table::Family;
 use super::totals::Totals;
 use crate::endpoint::{Endpoint, EndpointId, State as EndpointState};
-use crate::trace::Spans;
+use crate::trace::Traces;
 
 /// All metrics of the process. Every method may be called from any thread.
 #[derive(Debug)]
@@ -227,8 +227,8 @@ impl Hub {
     }
 
     /// Shows what becomes of spans.
-    pub fn watch_spans(&self, spans: Arc<Spans>) {
-        self.state.spans.store(Some(spans));
+    pub fn watch_traces(&self, traces: Arc<Traces>) {
+        self.state.traces.store(Some(traces));
     }
 
     /// Shows a counter that is kept elsewhere.
@@ -259,7 +259,7 @@ pub(super) struct State {
     /// Not behind the lock of `control`: nobody who holds a lock may keep the contact thread waiting.
     pub(super) contact: ArcSwapOption<ContactFigures>,
     pub(super) direct: ArcSwapOption<DirectFigures>,
-    pub(super) spans: ArcSwapOption<Spans>,
+    pub(super) traces: ArcSwapOption<Traces>,
     shards: Mutex<Vec<Shelves>>,
     control: Mutex<Control>,
 }
@@ -275,7 +275,7 @@ impl State {
             dropped: std::array::from_fn(|_| AtomicU64::new(0)),
             contact: ArcSwapOption::empty(),
             direct: ArcSwapOption::empty(),
-            spans: ArcSwapOption::empty(),
+            traces: ArcSwapOption::empty(),
             shards: Mutex::default(),
             control: Mutex::default(),
         }

@@ -588,7 +588,7 @@ impl Site {
         self.hub.agent_registered("app");
         self.hub.agent_lost("app");
         self.hub.agent_refused("stranger");
-        self.hub.watch_spans(Arc::default());
+        self.hub.watch_traces(Arc::default());
         for what in [Watched::EventsDropped, Watched::AccessLogDropped] {
             self.hub.watch(what, Arc::new(AtomicU64::new(1)));
         }

@@ -6,6 +6,14 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId(pub u128);
 
+impl TraceId {
+    /// Reads 32 digits; 0 is none.
+    pub fn parse(digits: &[u8]) -> Option<Self> {
+        let id = (digits.len() == 32).then(|| hex(digits)).flatten()?;
+        (id != 0).then_some(Self(id))
+    }
+}
+
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

@@ -2,9 +2,11 @@
 //! the spans that are left of it.
 //!
 //! A worker takes notes of sampled requests alone ([`Notes`]), makes spans of them at the end, and
-//! lays those on a bounded queue ([`Spans`]), from which the control plane exports them.
+//! lays those on a bounded queue ([`Spans`]), from which the control plane exports them. The same notes
+//! tell an operator what became of a request that was sent to be watched ([`Desk`]).
 
 mod context;
+mod desk;
 mod ids;
 mod notes;
 mod spans;
@@ -12,12 +14,22 @@ mod spans;
 use pointsman_config::policy;
 
 pub use context::{Context, Header, TraceId};
+pub use desk::{Desk, FIELD, Heard, Step, Told};
 pub use ids::Ids;
 pub use notes::{Attempt, Attempting, Notes};
 pub use spans::{BATCH, Figures, Kind, Span, Spans, Value};
 
 /// Whether this program can export spans.
 pub const EXPORTS: bool = cfg!(feature = "otlp");
+
+/// What all workers share: one for the process.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// Where finished spans go.
+    pub spans: Spans,
+    /// Requests that are watched.
+    pub desk: Desk,
+}
 
 /// How requests are traced, as workers use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,8 @@ pub struct Notes {
     pub wall: SystemTime,
     /// When a route took it.
     pub routed: Cell<Option<Instant>>,
+    /// From when to when it waited for a backend with room.
+    waits: RefCell<Vec<(Instant, Instant)>>,
     attempts: RefCell<Vec<Attempt>>,
 }
 
@@ -50,8 +52,22 @@ impl Notes {
             began,
             wall: SystemTime::now(),
             routed: Cell::new(None),
+            waits: RefCell::default(),
             attempts: RefCell::default(),
         }
+    }
+
+    /// It has waited for a backend with room since then.
+    pub fn waited(&self, since: Instant) {
+        let mut waits = self.waits.borrow_mut();
+        if waits.len() < MOST {
+            waits.push((since, Instant::now()));
+        }
+    }
+
+    /// From when to when it waited.
+    pub fn waits(&self) -> Vec<(Instant, Instant)> {
+        self.waits.borrow().clone()
     }
 
     /// A try begins; with [`Attempting`] dropped before an answer, it was given up.
@@ -84,11 +100,6 @@ impl Notes {
     /// All tries so far.
     pub fn attempts(&self) -> Vec<Attempt> {
         self.attempts.borrow().clone()
-    }
-
-    /// The try whose answer was passed on: the last that was answered.
-    pub fn delivered(attempts: &[Attempt]) -> Option<usize> {
-        attempts.iter().rposition(|one| one.answered.is_some())
     }
 }
 

@@ -14,3 +14,4 @@ mod reload;
 #[path = "../common/mod.rs"]
 mod support;
 mod tls;
+mod watched;

@@ -11,7 +11,7 @@ use crate::support::*;
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// Writes a new certificate and key into the folder.
-fn certify(folder: &Path) -> CertificateDer<'static> {
+pub fn certify(folder: &Path) -> CertificateDer<'static> {
     let names = vec!["localhost".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     std::fs::write(folder.join("c.pem"), made.cert.pem()).expect("written");

@@ -13,6 +13,8 @@
 //! | `GET /policy` | the policy in force, thing by thing, without its secrets |
 //! | `GET /plan` | what a reload would change; 422 with the problems when the file is wrong |
 //! | `GET /explain?method=GET&url=URL` | what would become of a request, and why |
+//! | `POST /trace?method=GET&url=URL` | a token for a request that is watched, and where to send it |
+//! | `GET /trace?token=TOKEN` | what became of that request, once; 202 while it goes on |
 //! | `GET /metrics` | Prometheus text format, or OpenMetrics with exemplars for who accepts it |
 //! | `POST /reload` | reads the policy again; 422 with the report when it is refused |
 //! | `POST /reload?wait=no` | asks for the same; 202 at once |
@@ -49,6 +51,7 @@ mod site;
 mod socket;
 mod status;
 mod token;
+mod trace;
 
 use std::net::IpAddr;
 use std::sync::Arc;

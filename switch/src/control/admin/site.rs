@@ -19,9 +19,10 @@ use super::guard::{Denied, Need};
 use super::token::Doorman;
 use super::{
     Caller, Reach, backend, contact, guard, history, live, metrics, page, plan, query, status,
+    trace,
 };
 use crate::control::contact::desk::ContactDesk;
-use crate::control::explain::Question;
+use crate::control::explain::{Look, Question};
 use crate::control::history::History;
 use crate::control::inside::InForce;
 use crate::control::journal::{Happening, Journal};
@@ -32,6 +33,7 @@ use crate::control::reload::Reloads;
 use crate::control::source::Source;
 use crate::control::upgrade::{Refusal, Upgrades};
 use crate::metrics::Hub;
+use crate::trace::Traces;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
@@ -67,6 +69,7 @@ pub struct Site {
     history: History,
     followers: Followers,
     doorman: Doorman,
+    traces: Arc<Traces>,
     /// Only one reads the policy's files to compare them.
     comparing: Semaphore,
 }
@@ -98,6 +101,8 @@ pub struct Parts {
     pub live: Live,
     /// The last hour.
     pub history: History,
+    /// Requests that are watched.
+    pub traces: Arc<Traces>,
 }
 
 impl Site {
@@ -117,6 +122,7 @@ impl Site {
             live: parts.live,
             history: parts.history,
             comparing: Semaphore::new(1),
+            traces: parts.traces,
             followers: Followers::default(),
             doorman: Doorman::default(),
         }
@@ -130,18 +136,19 @@ impl Site {
         let reach = caller.reach;
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let post = *request.method() == Method::POST;
+        let query = request.uri().query().unwrap_or("");
         match request.uri().path() {
             "/health" if get => text(StatusCode::OK, "alive\n".to_owned()),
             "/ready" if get => self.ready(),
             "/metrics" if get => metrics::answer(&self.hub, request.headers()),
-            "/status" if get => self.status(request.uri().query().unwrap_or("")).await,
+            "/status" if get => self.status(query).await,
             "/policy" if get => json(serde_json::to_string(&InForce::of(&self.policy()))),
-            "/explain" if get => self.explain(request.uri().query().unwrap_or("")).await,
-            "/events" if get => self.events(request.uri().query().unwrap_or(""), caller),
+            "/explain" if get => self.explain(query).await,
+            "/trace" if get => trace::hear(&self.traces.desk, query).await,
+            "/trace" if post => self.watch(query).await,
+            "/events" if get => self.events(query, caller),
             "/live" if get => self.live(caller),
-            "/history" if get => {
-                history::answer(&self.history, request.uri().query().unwrap_or(""))
-            }
+            "/history" if get => history::answer(&self.history, query),
             "/plan" if get => self.plan().await,
             path if get && page::is_one(path) => {
                 page::answer(request.uri().path(), request.headers())
@@ -155,6 +162,7 @@ impl Site {
             path if post && backend::PATHS.contains(&path) => {
                 backend::answer(&self.desk, request.uri()).await
             }
+            "/trace" => method_not_allowed("GET, HEAD, POST"),
             path if LOOKS.contains(&path) || page::is_one(path) => method_not_allowed("GET, HEAD"),
             "/reload" | "/upgrade" | "/contact/yield" | "/contact/resume" => {
                 method_not_allowed("POST")
@@ -178,7 +186,9 @@ impl Site {
         guard::same_site(request.method(), request.headers(), host)?;
         let near = guard::is_near(caller.from, host);
         let need = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/policy" | "/explain" | "/plan") => Need::Inside,
+            (&Method::GET | &Method::HEAD, "/policy" | "/explain" | "/plan" | "/trace") => {
+                Need::Inside
+            }
             (&Method::GET | &Method::HEAD, path) if STATE.contains(&path) && !near => Need::Inside,
             (&Method::GET | &Method::HEAD, _) => Need::Look,
             _ => Need::Change,
@@ -202,17 +212,30 @@ impl Site {
     }
 
     async fn explain(&self, query: &str) -> Answer {
+        match self.question(query).await {
+            Ok((question, look)) => match look.explain(&question) {
+                Ok(explained) => json(serde_json::to_string_pretty(&explained)),
+                Err(why) => text(StatusCode::BAD_REQUEST, why + "\n"),
+            },
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn watch(&self, query: &str) -> Answer {
+        match self.question(query).await {
+            Ok((question, look)) => trace::issue(&self.traces.desk, &look, &question),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// A question, and what is looked at to answer it.
+    async fn question(&self, query: &str) -> Result<(Question, Look), Answer> {
         let pairs = query::pairs(query).ok_or_else(|| BAD_QUESTION.to_owned());
-        let question = match pairs.and_then(Question::read) {
-            Ok(question) => question,
-            Err(why) => return text(StatusCode::BAD_REQUEST, why + "\n"),
-        };
-        let Some(look) = self.desk.look().await else {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned());
-        };
-        match look.explain(&question) {
-            Ok(explained) => json(serde_json::to_string_pretty(&explained)),
-            Err(why) => text(StatusCode::BAD_REQUEST, why + "\n"),
+        let question = pairs.and_then(Question::read);
+        let question = question.map_err(|why| text(StatusCode::BAD_REQUEST, why + "\n"))?;
+        match self.desk.look().await {
+            Some(look) => Ok((question, look)),
+            None => Err(text(StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned())),
         }
     }
 

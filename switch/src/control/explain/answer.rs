@@ -24,6 +24,23 @@ pub struct Explained {
     pub pool: Option<PoolAnswer>,
 }
 
+/// Where a request is to be sent that is watched, and with what. Another version may leave out or add
+/// fields.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WatchPlace {
+    /// The value of the field; it is good once, and for a minute.
+    pub token: String,
+    /// The name of the field.
+    pub field: String,
+    /// The listener's name.
+    pub listener: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Where it listens.
+    pub addresses: Vec<String>,
+}
+
 /// A listener, and why it is that one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -18,11 +18,13 @@ use pointsman_config::policy::{
 
 use super::direct::Direct;
 use super::state::State;
-use super::status::{OverlayStatus, PoolStatus, overlay_statuses, pool_statuses};
+use super::status::{OverlayStatus, PoolStatus, bind_word, overlay_statuses, pool_statuses};
 use crate::route::{Asked, Split, affinity};
 use crate::snapshot::{Action, ListenerSettings, Snapshot};
 
-pub use answer::{BackendAnswer, Explained, ListenerAnswer, PassedOver, PoolAnswer, RouteAnswer};
+pub use answer::{
+    BackendAnswer, Explained, ListenerAnswer, PassedOver, PoolAnswer, RouteAnswer, WatchPlace,
+};
 
 /// Header fields of a question at most.
 const MAX_FIELDS: usize = 128;
@@ -229,6 +231,29 @@ impl Look {
             Action::Respond(respond) => format!("answered here: {}", respond.status),
         };
         Ok(explained)
+    }
+
+    /// Where to send a request that asks this; without a token yet.
+    ///
+    /// # Errors
+    /// Why there is no such place.
+    pub fn place(&self, question: &Question) -> Result<WatchPlace, String> {
+        let (listener, _) = self.listener(question)?;
+        let spec = &listener.policy;
+        if spec.protocol != Protocol::Http {
+            let why = format!(
+                "listener `{}` does not speak HTTP: nothing is known of requests",
+                spec.name
+            );
+            return Err(why);
+        }
+        let own = self.addresses.iter().filter(|(name, _)| *name == spec.name);
+        Ok(WatchPlace {
+            listener: spec.name.clone(),
+            tls: spec.tls.is_some(),
+            addresses: own.map(|(_, address)| bind_word(address)).collect(),
+            ..WatchPlace::default()
+        })
     }
 
     fn request(&self, question: &Question, listener: &policy::Listener) -> Asked {

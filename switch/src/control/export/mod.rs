@@ -1,5 +1,5 @@
 //! Spans to a collector: OTLP over HTTP, as protobuf (OpenTelemetry Protocol 1.x). What cannot be
-//! delivered waits in the bounded queue of [`Spans`]; workers never wait for it.
+//! delivered waits in the bounded queue of [`crate::trace::Spans`]; workers never wait for it.
 
 mod backoff;
 mod message;
@@ -18,7 +18,7 @@ use self::backoff::Backoff;
 use self::post::Failure;
 use super::reload::Reloads;
 use crate::metrics::Hub;
-use crate::trace::{BATCH, Spans};
+use crate::trace::{BATCH, Traces};
 
 /// Spans wait no longer for others.
 const EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ const LAST_SPANS: Duration = Duration::from_secs(1);
 /// What exports are made of.
 #[derive(Debug)]
 pub(super) struct Sources {
-    pub(super) spans: Arc<Spans>,
+    pub(super) traces: Arc<Traces>,
     pub(super) hub: Arc<Hub>,
     pub(super) reloads: Reloads,
     /// The policy that the process began with.
@@ -93,7 +93,7 @@ impl Exporter {
                 _ = &mut stopped => true,
                 () = tokio::time::sleep(pause) => false,
                 Ok(()) = policies.changed() => false,
-                () = self.sources.spans.filled(), if pause == EVERY => false,
+                () = self.sources.traces.spans.filled(), if pause == EVERY => false,
             };
             pause = self.export_all().await;
             if ends {
@@ -112,12 +112,12 @@ impl Exporter {
             .filter(|trace| trace.endpoint.is_some());
         let Some(trace) = trace else {
             // What came before the policy changed has nowhere to go.
-            let left = self.sources.spans.take(usize::MAX).len() as u64;
+            let left = self.sources.traces.spans.take(usize::MAX).len() as u64;
             let left = left + self.batch.take().map_or(0, |batch| batch.spans);
             self.count(|figures| &figures.lost, left);
             return NEVER;
         };
-        self.sources.hub.watch_spans(self.sources.spans.clone());
+        self.sources.hub.watch_traces(self.sources.traces.clone());
         while let Some(batch) = self.next(trace) {
             if let Some(pause) = self.export(trace, batch).await {
                 return pause;
@@ -128,7 +128,7 @@ impl Exporter {
 
     fn next(&mut self, trace: &Trace) -> Option<Batch> {
         self.batch.take().or_else(|| {
-            let spans = self.sources.spans.take(BATCH);
+            let spans = self.sources.traces.spans.take(BATCH);
             (!spans.is_empty()).then(|| Batch {
                 spans: spans.len() as u64,
                 bytes: message::encode(&trace.service, spans).into(),
@@ -175,6 +175,6 @@ impl Exporter {
     }
 
     fn count(&self, which: impl Fn(&crate::trace::Figures) -> &AtomicU64, by: u64) {
-        which(&self.sources.spans.figures).fetch_add(by, Relaxed);
+        which(&self.sources.traces.spans.figures).fetch_add(by, Relaxed);
     }
 }

@@ -126,7 +126,7 @@ known! {
     11 => { ClientCert b"client-cert"; Traceparent b"traceparent"; }
     12 => { MaxForwards b"max-forwards"; ProxyStatus b"proxy-status"; }
     14 => { ContentLength b"content-length"; HttpTwoSettings b"http2-settings"; }
-    15 => { XForwardedFor b"x-forwarded-for"; IdempotencyKey b"idempotency-key"; }
+    15 => { XForwardedFor b"x-forwarded-for"; IdempotencyKey b"idempotency-key"; PointsmanTrace b"pointsman-trace"; }
     16 => { ProxyConnection b"proxy-connection"; XForwardedHost b"x-forwarded-host"; }
     17 => { ClientCertChain b"client-cert-chain"; TransferEncoding b"transfer-encoding"; XForwardedProto b"x-forwarded-proto"; }
     21 => { LoadMetrics b"endpoint-load-metrics"; }

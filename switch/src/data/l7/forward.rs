@@ -49,7 +49,7 @@ pub fn request(
         let (name, value) = (request.get(line.name), request.get(line.value));
         let passes = match line.known {
             Known::Other => !is_masked(name) && !deadline.is_some_and(|told| told.replaces(name)),
-            Known::Host | Known::ContentLength => false,
+            Known::Host | Known::ContentLength | Known::PointsmanTrace => false,
             Known::XForwardedFor => {
                 seen.keep_for(trusted, value);
                 false

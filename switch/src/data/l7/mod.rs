@@ -18,6 +18,7 @@ mod h1;
 mod h2;
 mod head;
 mod load_report;
+mod mark;
 mod parse;
 mod rate;
 mod record;
@@ -26,6 +27,7 @@ mod respond;
 mod retry;
 mod secured;
 mod stay;
+mod told;
 mod trace;
 mod tunnel;
 mod view;
@@ -34,6 +36,7 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::ready;
+use std::time::Instant;
 
 use pointsman_config::policy::HashBy;
 
@@ -67,6 +70,8 @@ pub struct ConnInfo {
     pub peer: IpAddr,
     /// The same as text.
     pub peer_text: String,
+    /// When it was accepted.
+    pub since: Instant,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// What TLS tells of the client, as far as it is needed.

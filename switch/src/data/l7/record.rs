@@ -9,6 +9,7 @@ use super::Scene;
 use super::client::Client;
 use super::field::Known;
 use super::head::{RequestHead, Version};
+use super::mark::Mark;
 use super::rate::Exceeded;
 use super::trace::Trace;
 use crate::access_log::Entry;
@@ -18,7 +19,6 @@ use crate::error::Reason;
 use crate::metrics::{Method, Protocol, RequestDone};
 use crate::pool::Pool;
 use crate::snapshot::{ListenerSettings, Route};
-use crate::trace::Notes;
 
 /// The notes of one exchange.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub struct Record<'a> {
     began: Instant,
     route: Option<&'a Route>,
     pool: Option<&'a Pool>,
-    /// The trace that it belongs to, where requests are traced.
-    pub trace: Option<Trace>,
+    /// Its trace, and who will ask about it.
+    pub mark: Option<Rc<Mark>>,
     /// The client's address, also behind a trusted proxy.
     pub client: IpAddr,
     /// The backend that was tried last.
@@ -54,7 +54,7 @@ impl<'a> Record<'a> {
         let began = Instant::now();
         Self {
             began,
-            trace: Trace::begin(scene, request, began),
+            mark: Mark::of(scene, request, began),
             route: None,
             pool: None,
             client: scene.conn.peer,
@@ -77,7 +77,7 @@ impl<'a> Record<'a> {
     /// A route took the request.
     pub fn routed(&mut self, scene: &Scene<'a>, route: &'a Route) {
         self.route = Some(route);
-        if let Some(notes) = self.notes() {
+        if let Some(notes) = self.mark.as_ref().and_then(|mark| mark.notes.as_ref()) {
             notes.routed.set(Some(Instant::now()));
         }
         scene.worker.shard.request_started(route.id);
@@ -93,9 +93,9 @@ impl<'a> Record<'a> {
         self.pool
     }
 
-    /// What is noted of it, if it is recorded.
-    pub fn notes(&self) -> Option<&Rc<Notes>> {
-        self.trace.as_ref()?.notes.as_ref()
+    /// The trace that it belongs to, where requests are traced.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.mark.as_ref()?.trace.as_ref()
     }
 
     /// It goes to this pool.
@@ -130,10 +130,10 @@ impl<'a> Record<'a> {
             took,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            trace: self.trace.as_ref().and_then(Trace::exemplar),
+            trace: self.mark.as_ref().and_then(|mark| mark.exemplar()),
         });
-        if let Some(trace) = &self.trace {
-            trace.finish(scene, request, &self);
+        if let Some(mark) = &self.mark {
+            mark.finish(scene, request, &self);
         }
         if let Some(log) = &scene.worker.log {
             log.line(&self.entry(scene, request, took));
@@ -167,7 +167,7 @@ impl<'a> Record<'a> {
             backend_duration: Some(self.backend_took).filter(|took| !took.is_zero()),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            trace: self.trace.as_ref().map(|trace| trace.id),
+            trace: self.trace().map(|trace| trace.id),
             user_agent: request.values(Known::UserAgent).next(),
             referer: request.values(Known::Referer).next(),
         }
@@ -222,7 +222,8 @@ pub fn refused(
     }
 }
 
-fn protocol(version: Version) -> Protocol {
+/// The protocol of a version.
+pub fn protocol(version: Version) -> Protocol {
     match version {
         Version::Http10 => Protocol::Http10,
         Version::Http11 => Protocol::Http11,

@@ -1,7 +1,6 @@
 //! The trace that a request belongs to: found or begun before anything else, told to backends, and
 //! made spans of at the end, by the semantic conventions of OpenTelemetry for HTTP.
 
-use std::rc::Rc;
 use std::time::Instant;
 
 use super::Scene;
@@ -19,20 +18,20 @@ use crate::trace::{Attempt, Context, Header, Kind, Notes, Span, TraceId, Value};
 const STATE: usize = 512;
 
 /// A request's trace.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Trace {
     /// Its id.
     pub id: TraceId,
     /// The client's span; 0: the trace begins here.
     parent: u64,
     sampled: bool,
-    /// What happens, where spans are made.
-    pub notes: Option<Rc<Notes>>,
+    /// Whether spans are made.
+    pub is_recorded: bool,
 }
 
 impl Trace {
     /// The trace that the request names, or a new one; `None` where nothing is traced.
-    pub fn begin(scene: &Scene<'_>, request: &RequestHead, began: Instant) -> Option<Self> {
+    pub fn begin(scene: &Scene<'_>, request: &RequestHead) -> Option<Self> {
         let tracing = scene.snapshot.tracing?;
         let believed = !tracing.trusted_only || scene.conn.is_trusted();
         let context = believed.then(|| context(request)).flatten();
@@ -47,19 +46,18 @@ impl Trace {
                 (id, 0, tracing.samples(id))
             }
         };
-        let notes = (sampled && tracing.exports).then(|| Rc::new(Notes::begin(began)));
         Some(Self {
             id,
             parent,
             sampled,
-            notes,
+            is_recorded: sampled && tracing.exports,
         })
     }
 
     /// What a backend is told in the span of this id; `None`: the request's own fields are passed on,
     /// as no span of this switch stands between.
     pub fn header(&self, span: u64) -> Option<Header> {
-        let passes = self.parent != 0 && self.notes.is_none();
+        let passes = self.parent != 0 && !self.is_recorded;
         let context = Context {
             trace: self.id,
             parent: span,
@@ -71,14 +69,14 @@ impl Trace {
         })
     }
 
-    /// The id by which metrics point at it: of a trace that is recorded.
-    pub fn exemplar(&self) -> Option<TraceId> {
-        self.notes.as_ref().map(|_| self.id)
-    }
-
-    /// Lays the request's spans on the queue, if it is recorded.
-    pub fn finish(&self, scene: &Scene<'_>, request: &RequestHead, record: &Record<'_>) {
-        let Some(notes) = &self.notes else { return };
+    /// Lays the request's spans on the queue.
+    pub fn finish(
+        &self,
+        scene: &Scene<'_>,
+        request: &RequestHead,
+        record: &Record<'_>,
+        notes: &Notes,
+    ) {
         let now = Instant::now();
         let teller = Teller {
             trace: self,
@@ -95,7 +93,7 @@ impl Trace {
             .enumerate()
             .map(|(place, attempt)| teller.client(place, attempt));
         let spans: Vec<Span> = clients.chain([teller.server()]).collect();
-        scene.worker.spans.push(spans);
+        scene.worker.traces.spans.push(spans);
     }
 }
 

@@ -43,9 +43,9 @@ pub async fn forward<'a, C: Client>(
     let hash = pool.hash_by.as_ref().and_then(|by| view.hash(by));
     let stay = Stay::begin(pool, view);
     let stay = stay.as_ref();
-    let trace = record.trace.clone();
+    let mark = record.mark.clone();
     let trial = Trial {
-        trace: trace.as_ref(),
+        mark: mark.as_deref(),
         scene,
         request,
         route,
@@ -152,9 +152,14 @@ impl<'a> Trial<'a> {
             Err(false) => Err(Reason::NoBackend),
             Err(true) => {
                 let gone = |cx: &mut Context<'_>| client.poll_gone(cx);
-                wanted
+                let since = Instant::now();
+                let waited = wanted
                     .boxed_wait(worker, self.scene.alarm, self.end, gone)
-                    .await
+                    .await;
+                if let Some(notes) = self.notes() {
+                    notes.waited(since);
+                }
+                waited
             }
         }
     }

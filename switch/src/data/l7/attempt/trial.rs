@@ -7,10 +7,10 @@ use super::super::client::Client;
 use super::super::deadline::Deadline;
 use super::super::forward::Told;
 use super::super::head::{Framing, RequestHead, ResponseHead};
+use super::super::mark::Mark;
 use super::super::relay::{self, Fault, Limits, Upload, Watch};
 use super::super::retry::Failure;
 use super::super::stay::Stay;
-use super::super::trace::Trace;
 use super::super::{Scene, forward, load_report, respond};
 use super::outgoing;
 use crate::data::timer::Alarm;
@@ -21,6 +21,7 @@ use crate::error::{Reason, Side};
 use crate::event::Event;
 use crate::pool::Pool;
 use crate::snapshot::Route;
+use crate::trace::Notes;
 
 /// Interim responses to one request at most: an endless row of them is no answer.
 const INTERIM: usize = 32;
@@ -32,8 +33,8 @@ pub(super) struct Trial<'a> {
     pub(super) request: &'a RequestHead,
     pub(super) route: &'a Route,
     pub(super) pool: &'a Pool,
-    /// The trace that it belongs to, where requests are traced.
-    pub(super) trace: Option<&'a Trace>,
+    /// The request's trace, and who will ask about it.
+    pub(super) mark: Option<&'a Mark>,
     /// Where the client belongs, in pools that keep clients.
     pub(super) stay: Option<&'a Stay<'a>>,
     /// When the exchange must have ended.
@@ -96,9 +97,10 @@ impl<'a> Trial<'a> {
         let endpoint = entered.endpoint();
         let began = Instant::now();
         let limits = self.limits(began);
-        let span = self.trace.map_or(0, |_| self.scene.worker.ids.span());
-        let notes = self.trace.and_then(|trace| trace.notes.as_deref());
-        let mut note = notes.map(|notes| notes.attempt(endpoint, span, began));
+        let span = self.mark.map_or(0, |_| self.scene.worker.ids.span());
+        let mut note = self
+            .notes()
+            .map(|notes| notes.attempt(endpoint, span, began));
         let mut up = match self.connection(endpoint, fresh, &limits, began).await {
             Ok(up) => up,
             Err(reason) => {
@@ -126,7 +128,7 @@ impl<'a> Trial<'a> {
                     load_report::take(&mut head, up.input.filled(), endpoint);
                 }
                 let shard = &self.scene.worker.shard;
-                let trace = self.trace.and_then(Trace::exemplar);
+                let trace = self.mark.and_then(Mark::exemplar);
                 shard.attempt(endpoint, Some(head.status), took, trace);
                 endpoint.answered(took, matches!(head.status, 429 | 503));
                 if verdict::is_error(head.status) {
@@ -159,9 +161,15 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// What happens, where somebody will ask.
+    pub(super) fn notes(&self) -> Option<&'a Notes> {
+        self.mark?.notes.as_ref()
+    }
+
     /// Writes the request's head. Not within the future of a try, which would have room for all of it.
     fn ask(&self, up: &mut Connection, endpoint: &Endpoint, limits: &Limits, span: u64) {
-        let header = self.trace.and_then(|trace| trace.header(span));
+        let trace = self.mark.and_then(|mark| mark.trace.as_ref());
+        let header = trace.and_then(|trace| trace.header(span));
         forward::request(
             &mut up.output,
             self.request,
@@ -285,7 +293,7 @@ impl<'a> Trial<'a> {
             endpoint,
             None,
             began.elapsed(),
-            self.trace.and_then(Trace::exemplar),
+            self.mark.and_then(Mark::exemplar),
         );
         verdict::failed(self.scene.worker, self.pool, endpoint, reason);
         if reason != Reason::StaleConnection {

@@ -68,6 +68,7 @@ impl Scene {
             listener: frame.listeners()[place].clone(),
             peer: IpAddr::from([192, 0, 2, 7]),
             peer_text: PEER.to_owned(),
+            since: std::time::Instant::now(),
             scheme: "https",
             asked: 0,
         });
