@@ -165,9 +165,9 @@ pub(super) enum Manner {
 }
 
 /// A connection on which the request has been sent.
-pub(super) trait Connection: Read + Write {}
+pub(super) trait Connection: Read + Write + Send {}
 
-impl<S: Read + Write> Connection for S {}
+impl<S: Read + Write + Send> Connection for S {}
 
 /// Sends a request; the answer is still to be read.
 ///
@@ -283,7 +283,11 @@ pub(super) fn refused(answer: &Answer) -> Exit {
     }
 }
 
-fn parse(answer: &[u8]) -> io::Result<Answer> {
+/// Takes a whole answer apart.
+///
+/// # Errors
+/// It is none, or is cut off.
+pub(super) fn parse(answer: &[u8]) -> io::Result<Answer> {
     let broken = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP");
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);

@@ -22,6 +22,8 @@ mod plane;
 mod reload;
 pub(crate) mod run;
 mod status;
+#[cfg(feature = "top")]
+mod top;
 mod trace;
 mod traffic;
 mod upgrade;
@@ -77,6 +79,8 @@ pub fn main(args: Args) -> Exit {
         Command::Plan(plan) => plan::run(&plan),
         Command::Explain(explain) => explain::run(&explain),
         Command::Trace(trace) => trace::run(&trace),
+        #[cfg(feature = "top")]
+        Command::Top(top) => top::run(&top),
         Command::Reload(reload) => reload::run(reload),
         Command::Status(status) => status::run(status),
         Command::Backend(backend) => backend::run(backend.action),

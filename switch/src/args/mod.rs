@@ -58,6 +58,9 @@ pub enum Command {
     Reload(Reload),
     /// Show what the running switch does
     Status(Status),
+    /// Watch the running switch in the terminal, and drain backends there
+    #[cfg(feature = "top")]
+    Top(Top),
     /// Take single backends out and bring them back, or change their weight, while it runs
     Backend(Backend),
     /// Show what has happened: health, reloads, orders by hand, roles; follow it live
@@ -166,6 +169,21 @@ pub struct Status {
     /// Everything, as JSON
     #[arg(long)]
     pub json: bool,
+    /// Which switch
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `pointsman top`
+#[cfg(feature = "top")]
+#[derive(Debug, Group)]
+#[command(
+    after_help = "Pages: 1 access points, 2 routes, 3 pools, 4 backends; Tab and the arrows turn them.\n\
+    Keys: up and down select, / filters by what is typed, s sorts by another column, r the other way \
+    round,\np holds what is shown, d drains and e enables the backend that is selected (both ask \
+    first), q quits.\n\nRates are over ten seconds. Without a terminal: `pointsman status`."
+)]
+pub struct Top {
     /// Which switch
     #[command(flatten)]
     pub target: Target,

@@ -58,8 +58,8 @@ impl Context {
     /// As a value of version 00.
     pub fn value(&self) -> [u8; LENGTH] {
         let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(self.trace.0, &mut value[3..35]);
-        write_hex(u128::from(self.parent), &mut value[36..52]);
+        write_hex(&self.trace.0.to_be_bytes(), &mut value[3..35]);
+        write_hex(&self.parent.to_be_bytes(), &mut value[36..52]);
         value[54] = if self.sampled { b'1' } else { b'0' };
         value
     }
@@ -86,10 +86,11 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-fn write_hex(mut number: u128, out: &mut [u8]) {
-    for place in out.iter_mut().rev() {
-        *place = b"0123456789abcdef"[number as usize & 15];
-        number >>= 4;
+fn write_hex(bytes: &[u8], out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

@@ -14,4 +14,6 @@ mod reload;
 #[path = "../common/mod.rs"]
 mod support;
 mod tls;
+#[cfg(feature = "top")]
+mod top;
 mod watched;

@@ -199,7 +199,12 @@ impl Teller<'_> {
         }
         if let Some(route) = self.record.route() {
             let target = forward::target(self.request, route);
-            let url = [b"http://", endpoint.name.as_bytes(), path(&target)].concat();
+            let scheme = match endpoint.tls.is_on() {
+                true => "https://",
+                false => "http://",
+            };
+            let parts = [scheme.as_bytes(), endpoint.name.as_bytes(), path(&target)];
+            let url = parts.concat();
             add("url.full", Value::text(&url));
         }
         add("pointsman.backend", endpoint.name.as_str().into());
