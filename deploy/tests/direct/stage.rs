@@ -32,7 +32,16 @@ pub struct Stage {
 impl Stage {
     /// None where a program or a right is missing, which is told.
     pub fn new(test: &str) -> Option<Self> {
-        let lab = Lab::with(&["nginx"]).map_err(|why| why.tell(test)).ok()?;
+        let mut stage = Self::without_servers(test, &["nginx"])?;
+        let hosts = stage.backends.iter();
+        let servers = hosts.map(|host| Some(Nginx::start(host, host.name(), &[80])));
+        stage.servers = servers.collect();
+        Some(stage)
+    }
+
+    /// The same with hosts alone, where these programs are wanted.
+    pub fn without_servers(test: &str, programs: &[&str]) -> Option<Self> {
+        let lab = Lab::with(programs).map_err(|why| why.tell(test)).ok()?;
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let host = |name: &str, last: u8| {
             let ipv6 = format!("fd77::{last}/64");
@@ -40,10 +49,8 @@ impl Stage {
         };
         let backends: Vec<Host> = (1..=3).map(|n| host(&format!("s{n}"), 30 + n)).collect();
         backends.iter().for_each(take_in);
-        let servers = backends.iter();
-        let servers = servers.map(|host| Some(Nginx::start(host, host.name(), &[80])));
         Some(Self {
-            servers: servers.collect(),
+            servers: Vec::new(),
             a: host("a", 11),
             b: host("b", 12),
             client: host("client", 20),
@@ -56,13 +63,18 @@ impl Stage {
 
     /// A switch alone, on whose interface the addresses stand.
     pub fn alone(&self, pool: &str) -> Switch {
-        for cidr in [format!("{SHARED}/24"), format!("{SHARED6}/64")] {
-            self.a.ip(&format!("addr add {cidr} dev {INTERFACE} nodad"));
-        }
+        self.take_addresses();
         let bind = format!("[\"{SHARED}:80\", \"[{SHARED6}]:80\"]");
         let switch = Switch::start(&self.a, &policy("a", &bind, pool, &Self::servers()));
         self.wait_until_spread(target());
         switch
+    }
+
+    /// The service's addresses stand on the interface of `a`.
+    pub fn take_addresses(&self) {
+        for cidr in [format!("{SHARED}/24"), format!("{SHARED6}/64")] {
+            self.a.ip(&format!("addr add {cidr} dev {INTERFACE} nodad"));
+        }
     }
 
     /// Switches in `a` and `b`, of which `a` is preferred and holds the addresses.
