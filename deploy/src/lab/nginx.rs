@@ -9,11 +9,12 @@ use tempfile::TempDir;
 use super::run::wait_until;
 use super::{Daemon, Host};
 
-/// nginx with one worker: it answers `/` with its name, and `/N` with as many MiB for some N.
+/// nginx with one worker: it answers `/` with its name, and `/N` with as many MiB for some N; what is
+/// put to `/put/NAME` it keeps.
 #[derive(Debug)]
 pub struct Nginx {
     daemon: Daemon,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Sizes of files, in MiB.
@@ -32,10 +33,7 @@ impl Nginx {
         let mut command = host.command("nginx");
         command.arg("-c").arg(&file).arg("-p").arg(folder.path());
         let daemon = Daemon::start(&format!("nginx of {}", host.name()), &mut command);
-        let mut nginx = Self {
-            daemon,
-            _folder: folder,
-        };
+        let mut nginx = Self { daemon, folder };
         for port in ports {
             let own = SocketAddr::from((host.ipv4(), *port));
             wait_until("nginx listens", || {
@@ -45,6 +43,11 @@ impl Nginx {
             });
         }
         nginx
+    }
+
+    /// What was put to `/put/NAME`; empty if nothing was.
+    pub fn kept(&self, name: &str) -> Vec<u8> {
+        fs::read(self.folder.path().join("put").join(name)).unwrap_or_default()
     }
 
     /// Ends it and its workers in the middle of everything (SIGKILL).
@@ -62,6 +65,8 @@ fn config(name: &str, ports: &[u16], folder: &Path) -> String {
          events {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\nsendfile on;\n\
          keepalive_timeout 600s;\nkeepalive_requests 1000000000;\n\
          server {{\n{listen}root {folder};\nadd_header X-Backend {name} always;\n\
-         location = / {{ return 200 \"{name}\\n\"; }}\n}}\n}}\n"
+         location = / {{ return 200 \"{name}\\n\"; }}\n\
+         location /put/ {{ dav_methods PUT; create_full_put_path on; client_max_body_size 0; }}\n\
+         client_body_temp_path {folder}/body;\n}}\n}}\n"
     )
 }

@@ -12,6 +12,7 @@ mod hostile;
 mod leaving;
 mod lives;
 mod mirror;
+mod roads;
 mod stage;
 mod takeover;
 mod told;

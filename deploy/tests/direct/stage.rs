@@ -25,7 +25,7 @@ pub struct Stage {
     pub b: Host,
     pub client: Host,
     _pins: Pins,
-    _lab: Lab,
+    lab: Lab,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -56,7 +56,7 @@ impl Stage {
             client: host("client", 20),
             backends,
             _pins: Pins,
-            _lab: lab,
+            lab,
             _turn: turn,
         })
     }
@@ -75,6 +75,25 @@ impl Stage {
         for cidr in [format!("{SHARED}/24"), format!("{SHARED6}/64")] {
             self.a.ip(&format!("addr add {cidr} dev {INTERFACE} nodad"));
         }
+    }
+
+    /// A router between the network of all hosts and 10.78.0.0/24 with fd78::/64, which the switch knows.
+    pub fn router(&self) -> Host {
+        let router = self.lab.host("router", "10.77.0.1/24", Some("fd77::1/64"));
+        router.ip(&format!("addr add 10.78.0.1/24 dev {INTERFACE}"));
+        router.ip(&format!("addr add fd78::1/64 dev {INTERFACE}"));
+        router.sysctl("net/ipv4/ip_forward", "1");
+        router.sysctl("net/ipv6/conf/all/forwarding", "1");
+        // It is one and the same wire, of which nobody is to hear.
+        for interface in ["all", INTERFACE] {
+            router.sysctl(&format!("net/ipv4/conf/{interface}/send_redirects"), "0");
+        }
+        for host in self.backends.iter().chain([&self.a, &self.client]) {
+            host.sysctl(&format!("net/ipv6/conf/{INTERFACE}/accept_redirects"), "0");
+        }
+        self.a.ip("route add 10.78.0.0/24 via 10.77.0.1");
+        self.a.ip("-6 route add fd78::/64 via fd77::1");
+        router
     }
 
     /// Switches in `a` and `b`, of which `a` is preferred and holds the addresses.

@@ -39,7 +39,7 @@ pub struct Detour {
 impl Detour {
     /// What makes a connection go that way.
     pub fn via(&self, id: u16) -> Via {
-        Via {
+        Via::Route {
             mark: mark(id),
             to: self.service,
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,6 +19,7 @@ use super::mirror::Mirror;
 use super::plan::{Identity, Plan};
 use super::vias::Vias;
 use crate::control::contact::host::{Host, WayWatch};
+use crate::control::health::Via;
 use crate::control::journal::Journal;
 use crate::metrics::Hub;
 
@@ -131,7 +132,8 @@ impl<P: Path, N: Network> Turner<P, N> {
             self.hear_others(now);
             if now >= self.keeper.deadline() {
                 self.keeper.work(now);
-                self.checks.lay(&self.keeper.detours());
+                self.checks
+                    .lay(&self.keeper.detours(), self.keeper.sources());
             }
             if let Some(parts) = self.keeper.told_flows() {
                 self.mirror.tell(parts);
@@ -176,7 +178,8 @@ impl<P: Path, N: Network> Turner<P, N> {
                     let now = Instant::now();
                     self.keeper.want(*plan, now);
                     self.keeper.work(now);
-                    self.checks.lay(&self.keeper.detours());
+                    self.checks
+                        .lay(&self.keeper.detours(), self.keeper.sources());
                     self.told = now;
                 }
                 Command::Tell(journal) => self.journal = Some(journal),
@@ -222,7 +225,11 @@ impl<P: Path, N: Network> Turner<P, N> {
 
 impl Checks {
     /// Lays the ways that are wanted. Backends whose way cannot be laid are checked by the usual one.
-    fn lay(&mut self, wanted: &BTreeMap<u16, (Identity, Detour)>) {
+    fn lay(
+        &mut self,
+        wanted: &BTreeMap<u16, (Identity, Detour)>,
+        sources: BTreeMap<Identity, IpAddr>,
+    ) {
         let ways = wanted.iter().map(|(id, (_, detour))| (*id, *detour));
         let trouble = self.detours.lay(&self.host, &ways.collect()).err();
         let trouble = trouble.map(|error| error.to_string());
@@ -235,7 +242,9 @@ impl Checks {
         let laid = wanted
             .iter()
             .filter(|(id, (_, detour))| self.detours.is_laid(**id, detour));
-        let vias = laid.map(|(id, (identity, detour))| (identity.clone(), detour.via(*id)));
-        self.vias.write(vias.collect());
+        let laid = laid.map(|(id, (identity, detour))| (identity.clone(), detour.via(*id)));
+        let sources = sources.into_iter();
+        let usual = sources.map(|(identity, source)| (identity, Via::From(source)));
+        self.vias.write(usual.chain(laid).collect());
     }
 }

@@ -1,7 +1,6 @@
 //! Drives one machine per endpoint: each in a task of its own, with one probe under way at most.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -129,10 +128,7 @@ impl Checker {
         let findings = self.findings.clone();
         let drive = Drive {
             asked: asked(&endpoint.address, port),
-            via: via.map(|via| Via {
-                to: SocketAddr::new(via.to.ip(), port.unwrap_or(via.to.port())),
-                ..via
-            }),
+            via: via.map(|via| port.map_or(via, |port| via.at(port))),
             elsewhere: port.is_some(),
             endpoint,
             check,

@@ -220,6 +220,17 @@ impl<P: Path, N: Network> Keeper<P, N> {
         planned.filter_map(detour).collect()
     }
 
+    /// The addresses of this host that backends are checked from where no detour leads to them: never
+    /// one that is served, which they have as well and would answer to themselves.
+    pub fn sources(&self) -> BTreeMap<Identity, IpAddr> {
+        let planned = self.plan.iter().flat_map(|plan| plan.backends.keys());
+        let source = |identity: &Identity| {
+            let source = self.roads.get(&identity.address)?.source()?;
+            Some((identity.clone(), source))
+        };
+        planned.filter_map(source).collect()
+    }
+
     fn trouble(&mut self, about: impl Into<String>, why: impl Into<String>) {
         let (about, why) = (about.into(), why.into());
         tracing::debug!("direct return: {about}: {why}");

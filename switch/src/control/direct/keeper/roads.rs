@@ -64,6 +64,11 @@ impl Road {
         (self.trouble.is_none()).then_some((way.interface, way.source?))
     }
 
+    /// The address of this host that the backend is asked from at its own address.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.way?.source
+    }
+
     /// Whether packets get there, as far as is known.
     pub(super) fn is_open(&self) -> bool {
         !self.failed && self.trouble.is_none() && self.hop().is_some()

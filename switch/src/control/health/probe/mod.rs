@@ -5,7 +5,7 @@ mod grpc;
 mod script;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,11 +31,29 @@ const COURTESY: Duration = Duration::from_millis(20);
 
 /// Another way to an endpoint than the usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Via {
-    /// Of the connection's packets (SO_MARK), by which they find their route.
-    pub mark: u32,
-    /// Where to connect, in place of the endpoint's own address.
-    pub to: SocketAddr,
+pub enum Via {
+    /// By a route of its own, to another address than the endpoint's.
+    Route {
+        /// Of the connection's packets (SO_MARK), by which they find that route.
+        mark: u32,
+        /// Where to connect.
+        to: SocketAddr,
+    },
+    /// From this address of the host, whichever it would choose.
+    From(IpAddr),
+}
+
+impl Via {
+    /// The same to this port.
+    pub fn at(self, port: u16) -> Self {
+        match self {
+            Self::Route { mark, to } => Self::Route {
+                mark,
+                to: SocketAddr::new(to.ip(), port),
+            },
+            Self::From(_) => self,
+        }
+    }
 }
 
 /// How far a probe has come, for when it is given up.
@@ -105,12 +123,25 @@ async fn connect(socket: SocketAddr, via: Option<Via>) -> io::Result<TcpStream> 
     let Some(via) = via else {
         return TcpStream::connect(socket).await;
     };
-    let domain = socket2::Domain::for_address(via.to);
-    let marked = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-    marked.set_mark(via.mark)?;
-    marked.set_nonblocking(true)?;
-    let marked = TcpSocket::from_std_stream(marked.into());
-    marked.connect(via.to).await
+    let to = match via {
+        Via::Route { to, .. } => to,
+        Via::From(_) => socket,
+    };
+    let own = socket2::Socket::new(
+        socket2::Domain::for_address(to),
+        socket2::Type::STREAM,
+        None,
+    )?;
+    match via {
+        Via::Route { mark, .. } => own.set_mark(mark)?,
+        Via::From(source) => {
+            // Checks of others that are just over may have had the same port.
+            own.set_reuse_address(true)?;
+            own.bind(&SocketAddr::new(source, 0).into())?;
+        }
+    }
+    own.set_nonblocking(true)?;
+    TcpSocket::from_std_stream(own.into()).connect(to).await
 }
 
 async fn ask<S>(
