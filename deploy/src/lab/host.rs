@@ -120,6 +120,22 @@ impl Host {
         self.run("nft", &["delete", "table", "inet", TABLE]);
     }
 
+    /// Lets what a program of XDP sends over `e0` in the driver arrive: veth(4) drops it unless the other
+    /// end has a program as well, here one that passes everything on.
+    pub fn let_xdp_send(&self) {
+        let (bridges, port) = self.port();
+        let object = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend/bpf/decap.bpf.o");
+        ip(&format!(
+            "-n {bridges} link set dev {port} xdpdrv object {object} section xdp"
+        ));
+    }
+
+    /// Has it send packets with checksums that are complete, and no longer than the wire takes, as
+    /// those of a network card come in.
+    pub fn send_as_a_card(&self) {
+        self.run("ethtool", &["-K", INTERFACE, "tx", "off"]);
+    }
+
     /// Runs this in a thread inside of its namespace, and waits for it.
     ///
     /// `/proc/sys/net` is the namespace's there, but `/proc/net` the process's.

@@ -8,6 +8,7 @@ mod checks;
 mod clear;
 mod clients;
 mod datagrams;
+mod datapaths;
 mod hostile;
 mod leaving;
 mod lives;

@@ -32,7 +32,12 @@ pub struct Stage {
 impl Stage {
     /// None where a program or a right is missing, which is told.
     pub fn new(test: &str) -> Option<Self> {
-        let mut stage = Self::without_servers(test, &["nginx"])?;
+        Self::with(test, &[])
+    }
+
+    /// The same where these programs are wanted as well.
+    pub fn with(test: &str, programs: &[&str]) -> Option<Self> {
+        let mut stage = Self::without_servers(test, &[programs, &["nginx"]].concat())?;
         let hosts = stage.backends.iter();
         let servers = hosts.map(|host| Some(Nginx::start(host, host.name(), &[80])));
         stage.servers = servers.collect();

@@ -1,9 +1,10 @@
-//! What bpf(2) and its file system offer beyond the library: a map is read many elements at a time.
+//! What bpf(2) and its file system offer beyond the library: a map is read many elements at a time, and a
+//! pinned link is detached at once.
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_int};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::path::Path;
 
 use aya::maps::{MapData, MapType};
@@ -11,6 +12,10 @@ use rustix::io::Errno;
 
 /// `BPF_MAP_LOOKUP_BATCH`, since Linux 5.6.
 const MAP_LOOKUP_BATCH: c_int = 24;
+/// `BPF_OBJ_GET`.
+const OBJ_GET: c_int = 7;
+/// `BPF_LINK_DETACH`, since Linux 5.9.
+const LINK_DETACH: c_int = 34;
 /// `BPF_FS_MAGIC`.
 const FILE_SYSTEM: u64 = 0xcafe_4a11;
 
@@ -158,6 +163,51 @@ impl<'map, const KEY: usize, const VALUE: usize> MapReader<'map, KEY, VALUE> {
         let count = (batch.count as usize).min(room);
         Ok(Some(self.keys.iter().zip(&self.values).take(count)))
     }
+}
+
+/// Where an object is pinned, in `union bpf_attr`.
+#[repr(C)]
+struct Pinned {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// Takes the program of a pinned link off at once, and leaves the pin, which holds nothing any more.
+///
+/// # Errors
+/// There is no such pin, it is no link's, or what it was attached to is gone.
+pub fn detach_link(pin: &Path) -> io::Result<()> {
+    let path = CString::new(pin.as_os_str().as_encoded_bytes())?;
+    let mut pinned = Pinned {
+        path: path.as_ptr().expose_provenance() as u64,
+        fd: 0,
+        flags: 0,
+    };
+    // SAFETY: `pinned` is laid out as the command's part of `union bpf_attr`. The path ends with a zero
+    // and outlives the call, which keeps no pointer.
+    let got =
+        unsafe { libc::syscall(libc::SYS_bpf, OBJ_GET, &raw mut pinned, size_of::<Pinned>()) };
+    let got = c_int::try_from(got).unwrap_or(-1);
+    if got < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has made this descriptor just now, and nobody else has it.
+    let link = unsafe { OwnedFd::from_raw_fd(got) };
+    let mut number = link.as_raw_fd();
+    // SAFETY: the command's part of `union bpf_attr` is a descriptor alone.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            LINK_DETACH,
+            &raw mut number,
+            size_of::<c_int>(),
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Whether the folder, or the nearest one above it that is there, is of the file system of BPF.

@@ -125,6 +125,29 @@ fn one_hook_takes_the_place_of_another() {
 }
 
 #[test]
+fn a_hook_that_cannot_be_had_leaves_the_one_before() {
+    if !crate::applies("a_hook_that_cannot_be_had_leaves_the_one_before") {
+        return;
+    }
+    let lab = Lab::start();
+    lab.within(Host::Switch, || {
+        let mut datapath = filled(&lab);
+        datapath.attach_by(INTERFACE, Hook::XdpGeneric).unwrap();
+        // More than a page, which the driver of veth has no room for.
+        lab.set_mtu(Host::Switch, 9000);
+        for _ in 0..2 {
+            let error = datapath.attach(INTERFACE, Mode::Xdp).unwrap_err();
+            assert!(error.to_string().starts_with("e0: xdp: "), "{error}");
+            assert_eq!(datapath.attached(), [(INDEX, Hook::XdpGeneric)]);
+        }
+        lab.set_mtu(Host::Switch, 1500);
+        let attached = datapath.attach(INTERFACE, Mode::Xdp).unwrap();
+        assert!(!attached.replaced);
+        assert_eq!(datapath.attached(), [(INDEX, Hook::Xdp)]);
+    });
+}
+
+#[test]
 fn without_pins_everything_goes_with_the_process() {
     if !crate::applies("without_pins_everything_goes_with_the_process") {
         return;

@@ -129,6 +129,13 @@ impl Lab {
         format!("{}-bridge", self.name)
     }
 
+    /// Of the interface and of the other end of its cable.
+    pub fn set_mtu(&self, host: Host, mtu: u32) {
+        let (name, bridge, number) = (self.namespace(host), self.bridge(), host.number());
+        ip(&format!("-n {bridge} link set p{number} mtu {mtu}"));
+        ip(&format!("-n {name} link set {INTERFACE} mtu {mtu}"));
+    }
+
     /// Does it in a thread that is at home at this host.
     pub fn within<T: Send>(&self, host: Host, what: impl FnOnce() -> T + Send) -> T {
         let name = self.namespace(host);

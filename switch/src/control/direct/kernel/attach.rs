@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::load::{self, explained};
 use super::{Datapath, pins};
 use crate::control::contact::host::netlink::{Host, Link};
+use crate::sys::bpf;
 
 /// Of the filter of clsact, before those that ask for no place: of the whole machine's, and so that
 /// the next process finds it.
@@ -117,13 +118,14 @@ enum Owned {
 impl Held {
     /// Nothing is called for packets there any more.
     pub fn detach(self, pins: Option<&Path>) -> io::Result<()> {
-        if self.hook == Hook::Clsact {
-            remove_filter(self.index)?;
+        let pin = pins.map(|pins| self.hook.pin(pins, self.index));
+        match (self.hook, &pin) {
+            (Hook::Clsact, _) => remove_filter(self.index)?,
+            // It goes with its interface, and otherwise some time after the last pin.
+            (_, Some(pin)) => drop(bpf::detach_link(pin)),
+            (_, None) => {}
         }
-        match pins {
-            Some(pins) => pins::remove(&self.hook.pin(pins, self.index)),
-            None => Ok(()),
-        }
+        pin.map_or(Ok(()), |pin| pins::remove(&pin))
     }
 }
 
@@ -220,11 +222,32 @@ impl Datapath {
 
     /// Whether it was another program's before.
     fn take_hook(&mut self, link: &Link, hook: Hook) -> io::Result<bool> {
-        if hook.is_xdp() {
-            // The interface has one place for both.
-            self.leave(link.index, |other| other.is_xdp() && other != hook)?;
-            self.accept_mac(link.mac)?;
+        if !hook.is_xdp() {
+            return self.put(link, hook);
         }
+        self.accept_mac(link.mac)?;
+        let mut held = self.held.iter().filter(|held| held.index == link.index);
+        match held.find(|held| held.hook.is_xdp() && held.hook != hook) {
+            Some(Held { hook: before, .. }) => self.change_xdp(link, *before, hook),
+            None => self.put(link, hook),
+        }
+    }
+
+    /// The interface has one place for both kinds of XDP. While neither has it, tc takes packets up. If
+    /// the new one cannot be had, the one before stays.
+    fn change_xdp(&mut self, link: &Link, before: Hook, hook: Hook) -> io::Result<bool> {
+        let mut stopgaps = [Hook::Tcx, Hook::Clsact].into_iter();
+        let stopgap = stopgaps.find(|stopgap| self.put(link, *stopgap).is_ok());
+        self.leave(link.index, |other| other == before)?;
+        let done = self.put(link, hook);
+        if done.is_err() && self.put(link, before).is_ok() {
+            self.leave(link.index, |other| Some(other) == stopgap)?;
+        }
+        done
+    }
+
+    /// Whether it was another program's before.
+    fn put(&mut self, link: &Link, hook: Hook) -> io::Result<bool> {
         let known = self
             .held
             .iter()
