@@ -26,23 +26,53 @@ impl Switch {
     ///
     /// When it ends before it is ready, with its log.
     pub fn start(host: &Host, policy: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = program("pointsman");
-        let mut command = host.command(file.to_str().expect("a path in UTF-8"));
-        command
-            .arg("run")
-            .arg(folder.path().join("p.toml"))
-            .env("NO_COLOR", "1")
-            .env_remove("POINTSMAN_LOG");
-        write_policy(folder.path(), policy);
-        let daemon = Daemon::start(&format!("pointsman of {}", host.name()), &mut command);
-        let mut switch = Self { daemon, folder };
+        Self::start_by(host, &[], policy)
+    }
+
+    /// The same by another program that makes itself a switch, such as `setpriv` with its arguments.
+    ///
+    /// # Panics
+    ///
+    /// As [`Switch::start`].
+    pub fn start_by(host: &Host, by: &[&str], policy: &str) -> Self {
+        let mut switch = Self::begin(host, by, policy);
         wait_until("the switch is ready", || {
             let ended = switch.daemon.has_ended();
             assert!(ended.is_none(), "the switch has ended: {}", switch.log());
             switch.admin("GET", "/ready").0 == 200
         });
         switch
+    }
+
+    /// Starts one as [`Switch::start_by`] that does not come up: its exit code, and all that it said.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub fn refuse(host: &Host, by: &[&str], policy: &str) -> (i32, String) {
+        let mut switch = Self::begin(host, by, policy);
+        let mut ended = None;
+        wait_until("the switch ends", || {
+            ended = switch.daemon.has_ended();
+            ended.is_some()
+        });
+        (ended.unwrap_or_default(), switch.log())
+    }
+
+    fn begin(host: &Host, by: &[&str], policy: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = program("pointsman");
+        let own = file.to_str().expect("a path in UTF-8");
+        let words: Vec<&str> = by.iter().copied().chain([own, "run"]).collect();
+        let mut command = host.command(words[0]);
+        command
+            .args(&words[1..])
+            .arg(folder.path().join("p.toml"))
+            .env("NO_COLOR", "1")
+            .env_remove("POINTSMAN_LOG");
+        write_policy(folder.path(), policy);
+        let daemon = Daemon::start(&format!("pointsman of {}", host.name()), &mut command);
+        Self { daemon, folder }
     }
 
     /// The policy's file.

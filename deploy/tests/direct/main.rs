@@ -13,6 +13,7 @@ mod hostile;
 mod leaving;
 mod lives;
 mod mirror;
+mod rights;
 mod roads;
 mod stage;
 mod takeover;

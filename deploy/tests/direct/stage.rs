@@ -69,10 +69,15 @@ impl Stage {
     /// A switch alone, on whose interface the addresses stand.
     pub fn alone(&self, pool: &str) -> Switch {
         self.take_addresses();
-        let bind = format!("[\"{SHARED}:80\", \"[{SHARED6}]:80\"]");
-        let switch = Switch::start(&self.a, &policy("a", &bind, pool, &Self::servers()));
+        let switch = Switch::start(&self.a, &Self::policy(pool));
         self.wait_until_spread(target());
         switch
+    }
+
+    /// The policy of a switch alone.
+    pub fn policy(pool: &str) -> String {
+        let bind = format!("[\"{SHARED}:80\", \"[{SHARED6}]:80\"]");
+        policy("a", &bind, pool, &Self::servers())
     }
 
     /// The service's addresses stand on the interface of `a`.
