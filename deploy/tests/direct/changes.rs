@@ -47,6 +47,28 @@ fn a_drain_is_noticed_by_nobody_and_ends() {
 }
 
 #[test]
+fn who_waits_for_a_drain_waits_for_the_connections_that_are_left() {
+    let Some(stage) = Stage::new("who_waits_for_a_drain_waits_for_the_connections_that_are_left")
+    else {
+        return;
+    };
+    let switch = stage.alone("");
+    let clients = Clients::start(&stage.client, target());
+    let drain = ["backend", "drain", "web/10.77.0.32:80", "--wait"];
+    let told = order(&switch, &[&drain[..], &["--timeout", "1s"]].concat());
+    assert_eq!(told.status.code(), Some(5), "{told:?}");
+    let text = String::from_utf8([told.stdout, told.stderr].concat()).unwrap();
+    assert!(text.contains("under way"), "{text}");
+    let left = || switch.status()["direct"]["backends"][1]["left"].as_u64();
+    wait_until("those that are left are told", || left() > Some(5));
+    clients.end_unharmed(&[&switch]);
+    // Clients have closed their connections.
+    let told = order(&switch, &[&drain[..], &["--timeout", "12s"]].concat());
+    assert!(told.status.success(), "{told:?}");
+    assert_eq!(left(), Some(0));
+}
+
+#[test]
 fn the_death_of_a_server_costs_its_own_connections_alone() {
     let Some(mut stage) = Stage::new("the_death_of_a_server_costs_its_own_connections_alone")
     else {
