@@ -7,7 +7,7 @@ use std::time::Duration;
 pub const USAGE: &str = "\
 usage: takeover [--events LIST] [--who LIST] [--tries N] [--interval-ms N]
   --events       yield, stop, kill, kill-all, silent, carrier, heal, bgp-withdraw, bgp-kill, bgp-silent
-  --who          keepalived, pointsman, pointsman-keepalived, keepalived-pointsman, bird
+  --who          keepalived, pointsman, direct, pointsman-keepalived, keepalived-pointsman, bird
                  (the one that holds the address stands first)
   --tries        of each event; healing is tried 20 times at least [default: 9]
   --interval-ms  between adverts, where keepalived takes part [default: 10]";
@@ -42,6 +42,8 @@ pub enum Event {
 pub enum Who {
     Keepalived,
     Pointsman,
+    /// Pointsman whose servers answer clients themselves.
+    Direct,
     PointsmanKeepalived,
     KeepalivedPointsman,
     Bird,
@@ -60,9 +62,10 @@ const EVENTS: [(Event, &str); 10] = [
     (Event::BgpSilent, "bgp-silent"),
 ];
 
-const PARTIES: [(Who, &str); 5] = [
+const PARTIES: [(Who, &str); 6] = [
     (Who::Keepalived, "keepalived"),
     (Who::Pointsman, "pointsman"),
+    (Who::Direct, "direct"),
     (Who::PointsmanKeepalived, "pointsman-keepalived"),
     (Who::KeepalivedPointsman, "keepalived-pointsman"),
     (Who::Bird, "bird"),
@@ -121,7 +124,7 @@ impl Args {
     pub fn programs(&self) -> Vec<&'static str> {
         let needed = |(event, who): (Event, Who)| match who {
             _ if event.is_routed() => ["bird", "birdc"].as_slice(),
-            Who::Pointsman => [].as_slice(),
+            Who::Pointsman | Who::Direct => [].as_slice(),
             _ => ["keepalived"].as_slice(),
         };
         self.cases().flat_map(needed).copied().collect()
@@ -138,7 +141,10 @@ impl Who {
     fn knows(self, event: Event) -> bool {
         match event {
             Event::Yield | Event::KillAll => {
-                matches!(self, Self::Pointsman | Self::PointsmanKeepalived)
+                matches!(
+                    self,
+                    Self::Pointsman | Self::Direct | Self::PointsmanKeepalived
+                )
             }
             _ if event.is_routed() => matches!(self, Self::Pointsman | Self::Bird),
             _ => self != Self::Bird,

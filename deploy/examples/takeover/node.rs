@@ -1,5 +1,6 @@
 //! One of two switches that share the address.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pointsman_deploy::lab::{Config, Host, INTERFACE, Keepalived, Server, Switch};
@@ -23,7 +24,7 @@ pub struct Settings<'a> {
     pub priority: u8,
     pub interval: Duration,
     /// Where the servers are.
-    pub servers: &'a Host,
+    pub servers: &'a [Host],
 }
 
 impl Node {
@@ -42,7 +43,27 @@ impl Node {
     }
 
     pub fn pointsman(settings: &Settings<'_>) -> Self {
-        Self::Pointsman(Switch::start(settings.host, &policy(settings)))
+        let servers = settings.servers[0].ipv4();
+        let backends = PORTS.map(|port| format!("\"{servers}:{port}\"")).join(", ");
+        let name = settings.host.name();
+        let rest = format!(
+            "[listener.web]\nbind = \":80\"\n\
+             [[route]]\npool = \"app\"\nresponse_headers = {{ set = {{ x-switch = \"{name}\" }} }}\n\
+             [pool.app]\nbackends = [{backends}]\n"
+        );
+        Self::Pointsman(Switch::start(settings.host, &(contact(settings) + &rest)))
+    }
+
+    pub fn direct(settings: &Settings<'_>) -> Self {
+        let servers = settings.servers.iter();
+        let backends: Vec<String> = servers.map(|host| format!("{}:80", host.ipv4())).collect();
+        let rest = format!(
+            "[process]\ndirect = {{ pins = {:?} }}\n\
+             [listener.web]\nbind = \":80\"\nprotocol = \"tcp\"\npool = \"app\"\n\
+             [pool.app]\nforward = \"direct\"\nbackends = {backends:?}\n",
+            pins(settings.host)
+        );
+        Self::Pointsman(Switch::start(settings.host, &(contact(settings) + &rest)))
     }
 
     /// Asks it to give the address away, and go on.
@@ -89,20 +110,19 @@ impl Node {
 /// The ports of the servers behind Pointsman.
 pub const PORTS: [u16; 2] = [3001, 3002];
 
-fn policy(settings: &Settings<'_>) -> String {
-    let servers = settings.servers.ipv4();
-    let backends = PORTS.map(|port| format!("\"{servers}:{port}\"")).join(", ");
+fn contact(settings: &Settings<'_>) -> String {
     format!(
         "[contact]\naddress = [\"{SHARED}/24\"]\ninterface = \"{INTERFACE}\"\ngroup = {GROUP}\n\
          priority = {priority}\npeers = [\"{own}\", \"{peer}\"]\n\
-         secret = \"a secret of the lab 0123456789\"\ninterval = \"{interval}ms\"\n\
-         [listener.web]\nbind = \":80\"\n\
-         [[route]]\npool = \"app\"\nresponse_headers = {{ set = {{ x-switch = \"{name}\" }} }}\n\
-         [pool.app]\nbackends = [{backends}]\n",
+         secret = \"a secret of the lab 0123456789\"\ninterval = \"{interval}ms\"\n",
         priority = settings.priority,
         own = settings.host.ipv4(),
         peer = settings.peer.ipv4(),
         interval = settings.interval.as_millis(),
-        name = settings.host.name(),
     )
+}
+
+/// Where the kernel keeps the programs of a switch for direct return.
+pub fn pins(host: &Host) -> PathBuf {
+    PathBuf::from(format!("/sys/fs/bpf/{}", host.netns()))
 }

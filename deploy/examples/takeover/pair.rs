@@ -1,5 +1,6 @@
 //! Two switches on one network that share an address.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use pointsman_deploy::lab::{Host, Lab, Server, wait_until};
 
 use crate::args::{Event, Who};
-use crate::node::{Node, PORTS, SHARED, Settings};
+use crate::node::{Node, PORTS, SHARED, Settings, pins};
 use crate::table::Sample;
 use crate::watch::{Watch, random_below};
 
@@ -23,12 +24,14 @@ pub fn measure(event: Event, who: Who, interval: Duration) -> Sample {
         let Stage {
             standby,
             client,
-            third,
+            back,
             ..
         } = &stage;
-        stage.lab.set_apart(&[standby, client, third]);
+        let apart: Vec<&Host> = back.iter().chain([standby, client]).collect();
+        stage.lab.set_apart(&apart);
     }
-    let mut watch = Watch::start(&stage.client, shared(), "a");
+    let holder = if who == Who::Direct { "" } else { "a" };
+    let mut watch = Watch::start(&stage.client, shared(), holder);
     if event == Event::Heal {
         stage.lab.partition(&[]);
         thread::sleep(PARTITION);
@@ -56,7 +59,8 @@ struct Stage {
     active: Host,
     standby: Host,
     client: Host,
-    third: Host,
+    /// Where the servers are.
+    back: Vec<Host>,
     lab: Lab,
     interval: Duration,
 }
@@ -66,13 +70,14 @@ impl Stage {
         let lab = Lab::new().expect("it was possible before");
         let host = |name, last| lab.host(name, &format!("10.77.0.{last}/24"), None);
         let (active, standby) = (host("a", 11), host("b", 12));
-        let (client, third) = (host("client", 20), host("servers", 30));
-        let servers = PORTS.map(|port| {
-            let listen = (third.ipv4(), port).into();
-            Server::start(&third, listen, &port.to_string())
-        });
+        let client = host("client", 20);
+        let back = vec![host("servers", 30), host("more", 31)];
+        let servers = match who {
+            Who::Direct => back.iter().map(serve_directly).collect(),
+            _ => PORTS.map(|port| serve(&back[0], port)).into(),
+        };
         let interval = match who {
-            Who::Pointsman => POINTSMAN_INTERVAL,
+            Who::Pointsman | Who::Direct => POINTSMAN_INTERVAL,
             _ => interval,
         };
         let settings = |host, peer, priority| Settings {
@@ -80,11 +85,12 @@ impl Stage {
             peer,
             priority,
             interval,
-            servers: &third,
+            servers: &back,
         };
         let first = settings(&active, &standby, 150);
         let first = match who {
             Who::Pointsman | Who::PointsmanKeepalived => Node::pointsman(&first),
+            Who::Direct => Node::direct(&first),
             _ => Node::keepalived(&first),
         };
         wait_until("the first switch has the address", || {
@@ -93,16 +99,17 @@ impl Stage {
         let second = settings(&standby, &active, 100);
         let second = match who {
             Who::Pointsman | Who::KeepalivedPointsman => Node::pointsman(&second),
+            Who::Direct => Node::direct(&second),
             _ => Node::keepalived(&second),
         };
         Self {
             first,
             second,
-            _servers: servers.into(),
+            _servers: servers,
             active,
             standby,
             client,
-            third,
+            back,
             lab,
             interval,
         }
@@ -127,6 +134,26 @@ impl Stage {
     fn explain(&self) {
         eprintln!("a:\n{}\nb:\n{}", self.first.log(), self.second.log());
     }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for host in [&self.active, &self.standby] {
+            let _ = fs::remove_dir_all(pins(host));
+        }
+    }
+}
+
+fn serve(host: &Host, port: u16) -> Server {
+    Server::start(host, (host.ipv4(), port).into(), &port.to_string())
+}
+
+/// The shared address is the server's as well, and it keeps still about it.
+fn serve_directly(host: &Host) -> Server {
+    host.sysctl("net/ipv4/conf/all/arp_ignore", "1");
+    host.sysctl("net/ipv4/conf/all/arp_announce", "2");
+    host.ip(&format!("addr add {SHARED}/32 dev lo"));
+    Server::start(host, ([0, 0, 0, 0], 80).into(), host.name())
 }
 
 fn shared() -> std::net::SocketAddr {

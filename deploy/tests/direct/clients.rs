@@ -69,9 +69,14 @@ pub struct Noticed {
 impl Clients {
     /// Starts them, and waits until all is well.
     pub fn start(host: &Host, target: SocketAddr) -> Self {
+        Self::start_with(host, target, MOST)
+    }
+
+    /// The same where so many new connections may wait at once.
+    pub fn start_with(host: &Host, target: SocketAddr, most: usize) -> Self {
         let kept = KeepAlive::start(host, target, KEPT, Duration::from_millis(50));
         wait_until("all connections stand", || kept.kept().requests > 2 * KEPT);
-        let prober = Prober::start_gently(host, target, LIMIT, MOST);
+        let prober = Prober::start_gently(host, target, LIMIT, most);
         let mut clients = Self {
             prober,
             kept,
