@@ -121,13 +121,16 @@ static __always_inline bool lives(__u32 id)
 	return state == ACTIVE || state == DRAINING;
 }
 
-// The backend of the slot, or of the next one whose backend can take the packet; 0: there is none.
+// The backend of the slot, or of the next one whose backend can take the packet: for new flows in the
+// lower half, for those that have begun before, which one that is draining takes as well, in the upper
+// one; 0: nobody.
 // Not static: so the verifier looks at it once by itself, and not anew wherever it is called.
-__noinline __u32 from_ring(__u32 index, __u32 slot, __u32 begins);
+__noinline __u32 from_ring(__u32 index, __u32 slot);
 
-__noinline __u32 from_ring(__u32 index, __u32 slot, __u32 begins)
+__noinline __u32 from_ring(__u32 index, __u32 slot)
 {
 	struct ring *ring = bpf_map_lookup_elem(&rings, &index);
+	__u32 known = 0;
 
 	if (!ring)
 		return 0;
@@ -142,21 +145,27 @@ __noinline __u32 from_ring(__u32 index, __u32 slot, __u32 begins)
 			return 0;
 		id = ring->slots[slot];
 		state = state_of(id);
-		if (state == ACTIVE || (state == DRAINING && !begins))
-			return id;
+		if (!known && (state == ACTIVE || state == DRAINING))
+			known = id << 16;
+		if (state == ACTIVE)
+			return known | id;
 		slot += STRIDE;
 	}
-	return 0;
+	return known;
 }
+#define FRESH(takers) ((takers) & 0xffff)
+#define KNOWN(takers) ((takers) >> 16)
 
-// Where a segment goes that belongs to a connection which the table does not know.
-static __always_inline __u32 from_rings(const struct service *service, __u32 slot, __u32 now)
+// Where a segment goes that belongs to a connection which the table does not know; `takers` are those of
+// the ring as it is.
+static __always_inline __u32 of_unknown(const struct service *service, __u32 slot, __u32 takers,
+					__u32 now)
 {
 	__u32 id = 0;
 
 	if (service->previous != service->ring && (__s32)(now - service->changed) <= GRACE)
-		id = from_ring(service->previous, slot, false);
-	return id ? id : from_ring(service->ring, slot, false);
+		id = KNOWN(from_ring(service->previous, slot));
+	return id ? id : KNOWN(takers);
 }
 
 // A connection begins that has the same ends as one that the table knows.
@@ -246,7 +255,7 @@ static __always_inline __u32 find(struct packet *packet, const struct service *s
 	struct settings *known = get_settings();
 	struct flow_key key = {.client = packet->client, .service = service->tag, .port = packet->port};
 	struct flow *flow = NULL;
-	__u32 id, slot, now = 0;
+	__u32 id, slot, takers, now = 0;
 
 	if (known && known->learns) {
 		flow = bpf_map_lookup_elem(&flows, &key);
@@ -259,22 +268,23 @@ static __always_inline __u32 find(struct packet *packet, const struct service *s
 	}
 	choice->begins = begins || (is_udp && !packet->related);
 	slot = slot_of(packet);
+	takers = from_ring(service->ring, slot);
 	if (!known || !known->learns)
-		return from_ring(service->ring, slot, choice->begins);
+		return choice->begins ? FRESH(takers) : KNOWN(takers);
 	if (!choice->begins) {
-		id = from_rings(service, slot, now);
+		id = of_unknown(service, slot, takers, now);
 		if (id && is_worth_learning(packet))
 			learn(flow, &key, id, now, known);
 		return id;
 	}
-	id = from_ring(service->ring, slot, true);
+	id = FRESH(takers);
 	if (!id)
 		return 0;
 	if (is_udp)
 		learn(flow, &key, id, now, known);
 	else if (flow)
 		begin_again(flow, id, packet);
-	else if (from_rings(service, slot, now) != id)
+	else if (of_unknown(service, slot, takers, now) != id)
 		learn(NULL, &key, id, now, known);
 	return id;
 }
