@@ -48,10 +48,9 @@ pub fn load(pins: Option<&Path>, capacity: Capacity) -> io::Result<(Ebpf, Maps, 
         None => false,
     };
     let mut loader = EbpfLoader::new();
-    // The object has no fields to relocate by the kernel's types, which take long to read.
-    loader
-        .btf(None)
-        .verifier_log_level(VerifierLogLevel::DISABLE);
+    // The object has no fields to relocate by the kernel's types, which take long to read. What a kernel
+    // refuses is tried once more with a log, and without a level that is invalid whatever the reason was.
+    loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
     for (name, size) in &sizes {
         loader.map_max_entries(name, *size);
         if let Some(pins) = pins {
