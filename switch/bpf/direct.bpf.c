@@ -183,6 +183,18 @@ int pointsman_direct_xdp(void *context)
 	return bpf_redirect(choice.backend->interface, 0);
 }
 
+// The kernel takes frames for a group's own link-layer address for another host's, until they are at
+// the group's interface, which stands on top of this one.
+static __always_inline bool tc_is_for_us(struct __sk_buff *buffer)
+{
+	__u32 type = buffer->pkt_type;
+
+	if (type == PACKET_HOST)
+		return true;
+	return type == PACKET_OTHERHOST &&
+	       is_for_us((void *)(long)buffer->data, (void *)(long)buffer->data_end);
+}
+
 static __always_inline int tc_pass(enum reason reason)
 {
 	count(reason);
@@ -199,7 +211,7 @@ int pointsman_direct_tc(void *context)
 
 	// Of an interface that listens to everything, or of a VLAN, whose packets come by again at the
 	// VLAN's own interface: not meant for this one.
-	if (buffer->pkt_type != PACKET_HOST)
+	if (!tc_is_for_us(buffer))
 		return tc_pass(PASSED_OTHER_HOST);
 	if (buffer->vlan_present && (buffer->vlan_tci & VLAN_ID))
 		return tc_pass(PASSED_VLAN);

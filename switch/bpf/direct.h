@@ -51,7 +51,8 @@ struct settings {
 	__u32 version;
 	// Flows that a CPU learns per unit of time (2^30 ns) at most; 0: there is no table.
 	__u32 learns;
-	// Link-layer addresses that frames of `xdp` are for, in the lower six bytes; 0: none.
+	// Link-layer addresses that frames are for, in the lower six bytes; 0: none. Of interfaces with
+	// `xdp`, and of groups that have their own.
 	__u64 own[OWN_MACS];
 };
 

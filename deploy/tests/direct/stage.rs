@@ -108,8 +108,14 @@ impl Stage {
 
     /// Switches in `a` and `b`, of which `a` is preferred and holds the addresses.
     pub fn pair(&self) -> (Switch, Switch) {
-        let start =
-            |host: &Host, priority| Switch::start(host, &self.shared_policy(host, priority));
+        self.pair_with("", "")
+    }
+
+    /// The same with more keys in the pool and in `[contact]`.
+    pub fn pair_with(&self, pool: &str, contact: &str) -> (Switch, Switch) {
+        let start = |host: &Host, priority| {
+            Switch::start(host, &(self.policy_of_pair(host, priority, pool) + contact))
+        };
         let (a, b) = (start(&self.a, 150), start(&self.b, 100));
         wait_for(&a, "active");
         wait_for(&b, "standby");
@@ -120,8 +126,12 @@ impl Stage {
 
     /// The policy of one of the pair.
     pub fn shared_policy(&self, host: &Host, priority: u8) -> String {
+        self.policy_of_pair(host, priority, "")
+    }
+
+    fn policy_of_pair(&self, host: &Host, priority: u8, pool: &str) -> String {
         let peers = [self.a.ipv4(), self.b.ipv4()].map(|peer| peer.to_string());
-        let mut text = policy(host.name(), "\":80\"", "", &Self::servers());
+        let mut text = policy(host.name(), "\":80\"", pool, &Self::servers());
         let _ = writeln!(
             text,
             "[contact]\naddress = [\"{SHARED}/24\", \"{SHARED6}/64\"]\ninterface = \"{INTERFACE}\"\n\

@@ -3,7 +3,7 @@
 use pointsman_deploy::lab::wait_until;
 
 use crate::clients::Clients;
-use crate::stage::{Stage, order, states, target, wait_for};
+use crate::stage::{SHARED, Stage, order, states, target, target6, wait_for};
 
 /// New connections, one per millisecond, that nobody hears until a silent switch is found dead: fifteen
 /// where nothing else runs.
@@ -46,6 +46,30 @@ fn open_connections_outlive_a_switch_that_falls_silent() {
     let noticed = clients.end(&[&a, &b]);
     let whole = noticed.broken.is_empty() && noticed.failed <= UNHEARD;
     assert!(whole, "{:?} broke\n{}", noticed.broken, noticed.details);
+}
+
+#[test]
+fn an_address_with_its_own_link_layer_address_changes_hands_and_nobody_notices() {
+    let test = "an_address_with_its_own_link_layer_address_changes_hands_and_nobody_notices";
+    for datapath in ["tc", "xdp-generic"] {
+        let Some(stage) = Stage::new(test) else {
+            return;
+        };
+        let pool = format!("datapath = \"{datapath}\"");
+        let (a, b) = stage.pair_with(&pool, "virtual_mac = true\n");
+        stage.wait_until_spread(target6());
+        let clients = Clients::start(&stage.client, target());
+        let clients6 = Clients::start(&stage.client, target6());
+        a.tell(&["contact", "yield"]);
+        wait_for(&b, "active");
+        clients.wait_until_calm();
+        a.tell(&["contact", "resume"]);
+        wait_for(&a, "active");
+        clients.end_unharmed(&[&a, &b]);
+        clients6.end_unharmed(&[&a, &b]);
+        let entry = stage.client.ip(&format!("neigh show {SHARED}"));
+        assert!(entry.contains("00:00:5e:00:01:33"), "{entry}");
+    }
 }
 
 #[test]

@@ -22,6 +22,11 @@ pub trait Path: Send {
     /// # Errors
     /// The kernel refuses.
     fn detach(&mut self, interface: &str) -> io::Result<()>;
+    /// Takes frames for this link-layer address, too, whatever those of the interfaces are.
+    ///
+    /// # Errors
+    /// The kernel refuses, or there is no room.
+    fn accept_mac(&mut self, mac: [u8; 6]) -> io::Result<()>;
     /// The interfaces, by number.
     fn attached(&self) -> Vec<(u32, Hook)>;
     /// Writes a backend.
@@ -90,6 +95,10 @@ impl Path for Datapath {
 
     fn detach(&mut self, interface: &str) -> io::Result<()> {
         Datapath::detach(self, interface)
+    }
+
+    fn accept_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
+        Datapath::accept_mac(self, mac)
     }
 
     fn attached(&self) -> Vec<(u32, Hook)> {

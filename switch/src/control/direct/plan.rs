@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::net::{IpAddr, SocketAddr};
 
-use pointsman_config::policy::{Announce, Datapath, Policy, Transport};
+use pointsman_config::policy::{Announce, Contact, Datapath, Policy, Transport};
 use siphasher::sip::SipHasher13;
 
 use super::face::{Key, Mode, Protocol, State};
 use super::keeper::Wish;
 use super::weights::{self, Part};
+use crate::control::contact::group::{Family, GroupId};
+use crate::control::contact::host::virtual_mac;
 use crate::endpoint::{Address, Duty, Endpoint, Health, WHOLE};
 use crate::pool::{Member, Pool};
 use crate::snapshot::Snapshot;
@@ -40,6 +42,8 @@ pub struct Service {
     pub mode: Mode,
     /// The interface on which its address is held, where the policy says that.
     pub interface: Option<String>,
+    /// The link-layer address that packets come to there, if that is the group's own.
+    pub virtual_mac: Option<[u8; 6]>,
     /// Who takes new flows, and what part of them.
     pub members: Vec<(Identity, u32)>,
 }
@@ -106,6 +110,7 @@ impl Plan {
                 pool: service.pool,
                 mode: mode(direct.datapath),
                 interface: held_on(policy, service.address.ip()),
+                virtual_mac: virtual_mac(policy, service.address.ip()),
                 members,
             };
             plan.services
@@ -209,12 +214,28 @@ fn unfit(at: SocketAddr, service: SocketAddr) -> Option<String> {
 
 /// The interface that holds a contact address.
 fn held_on(policy: &Policy, address: IpAddr) -> Option<String> {
+    Some(contact_of(policy, address)?.interface.clone())
+}
+
+/// The link-layer address of a contact address, where it has one of its own.
+fn virtual_mac(policy: &Policy, address: IpAddr) -> Option<[u8; 6]> {
+    let contact = contact_of(policy, address).filter(|contact| contact.virtual_mac)?;
+    let family = match address {
+        IpAddr::V4(_) => Family::Ipv4,
+        IpAddr::V6(_) => Family::Ipv6,
+    };
+    Some(virtual_mac::mac(GroupId {
+        number: contact.group,
+        family,
+    }))
+}
+
+fn contact_of(policy: &Policy, address: IpAddr) -> Option<&Contact> {
     let mut contacts = policy.contacts.iter();
-    let contact = contacts.find(|contact| {
+    contacts.find(|contact| {
         contact.announce == Announce::Vrrp
             && contact.addresses.iter().any(|net| net.addr() == address)
-    })?;
-    Some(contact.interface.clone())
+    })
 }
 
 impl Plan {
@@ -224,6 +245,7 @@ impl Plan {
             address: key.address,
             mode: service.mode,
             interface: service.interface.clone(),
+            virtual_mac: service.virtual_mac,
         };
         self.services.iter().map(wish).collect()
     }
@@ -239,6 +261,7 @@ pub fn wishes(policy: &Policy) -> Vec<Wish> {
             address: service.address.ip(),
             mode: mode(pool.forward.direct()?.datapath),
             interface: held_on(policy, service.address.ip()),
+            virtual_mac: virtual_mac(policy, service.address.ip()),
         })
     };
     services.filter_map(wish).collect()

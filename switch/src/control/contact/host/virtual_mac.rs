@@ -145,7 +145,8 @@ fn name(group: GroupId) -> String {
     format!("pm-{}-{family}", group.number)
 }
 
-fn mac(group: GroupId) -> [u8; 6] {
+/// The link-layer address of a group.
+pub fn mac(group: GroupId) -> [u8; 6] {
     let family = match group.family {
         Family::Ipv4 => 1,
         Family::Ipv6 => 2,

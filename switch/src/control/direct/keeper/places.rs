@@ -20,6 +20,8 @@ pub struct Wish {
     pub mode: Mode,
     /// The interface on which the address is held, where the policy says that.
     pub interface: Option<String>,
+    /// The link-layer address that packets come to there, if it is not the interface's.
+    pub virtual_mac: Option<[u8; 6]>,
 }
 
 /// An interface that is attached.
@@ -82,6 +84,9 @@ impl<P: Path, N: Network> Keeper<P, N> {
     /// Attaches what the plan wants and leaves what it does not.
     pub(super) fn attach_all(&mut self) {
         let wishes: Vec<Wish> = self.plan.iter().flat_map(super::Plan::wishes).collect();
+        if let Err(error) = self.accept_macs(&wishes) {
+            self.trouble("link-layer addresses", error.to_string());
+        }
         let (devices, wanted) = match self.look_around(&wishes) {
             Ok(found) => found,
             Err(error) => return self.trouble("network", error.to_string()),
@@ -107,6 +112,8 @@ impl<P: Path, N: Network> Keeper<P, N> {
 
     /// Attaches what these wishes want, and leaves nothing.
     pub(super) fn attach_for(&mut self, wishes: &[Wish]) -> Result<(), String> {
+        self.accept_macs(wishes)
+            .map_err(|error| error.to_string())?;
         let (devices, wanted) = self
             .look_around(wishes)
             .map_err(|error| format!("the network cannot be looked at: {error}"))?;
@@ -115,6 +122,12 @@ impl<P: Path, N: Network> Keeper<P, N> {
                 .map_err(|error| format!("{name}: {error}"))?;
         }
         Ok(())
+    }
+
+    /// Before a group's address is here: when it comes, so do packets to it.
+    fn accept_macs(&mut self, wishes: &[Wish]) -> io::Result<()> {
+        let mut macs = wishes.iter().filter_map(|wish| wish.virtual_mac);
+        macs.try_for_each(|mac| self.path.accept_mac(mac))
     }
 
     fn look_around(

@@ -73,6 +73,10 @@ impl Path for Shared {
         Ok(())
     }
 
+    fn accept_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {
+        self.change(&format!("accept {}", mac[5])).map(|_| ())
+    }
+
     fn attached(&self) -> Vec<(u32, Hook)> {
         let world = self.world();
         world.attached.keys().map(|_| (2, Hook::Tcx)).collect()
@@ -248,6 +252,7 @@ fn wanted(backends: &[(u8, State)]) -> Plan {
         pool: "web".to_owned(),
         mode: Mode::Auto,
         interface: None,
+        virtual_mac: None,
         members: active.map(|(last, _)| (identity(*last), 1)).collect(),
     };
     Plan {
@@ -538,6 +543,7 @@ fn what_the_kernel_refuses_is_told_and_tried_again() {
         address: ip(10),
         mode: Mode::Xdp,
         interface: None,
+        virtual_mac: None,
     };
     assert_eq!(keeper.prepare(&[wish]), Err("eth0: refused".to_owned()));
     keeper.want(wanted(&[(21, Active)]), now);
@@ -583,6 +589,7 @@ fn an_address_on_lo_is_served_wherever_packets_may_come_from() {
         address: ip(10),
         mode: Mode::Auto,
         interface: interface.map(str::to_owned),
+        virtual_mac: None,
     };
     let names = |wish: Wish, addresses: &[(u32, IpNet)]| {
         let wanted = places::wanted(&[wish], &devices, addresses);

@@ -216,8 +216,8 @@ impl Datapath {
         })
     }
 
-    /// Takes frames for this link-layer address, too, at [`Hook::Xdp`] and [`Hook::XdpGeneric`]:
-    /// those of an interface are known when it is attached.
+    /// Takes frames for this link-layer address, too: of XDP, those of an interface are known when it
+    /// is attached, and tc knows them by itself.
     ///
     /// # Errors
     /// `InvalidInput`: there are eight already. Otherwise those of the kernel.
@@ -227,7 +227,11 @@ impl Datapath {
             return Ok(());
         }
         let Some(free) = settings.own.iter_mut().find(|own| **own == [0; 6]) else {
-            let text = format!("xdp serves {} interfaces at most", layout::OWN_MACS);
+            let text = format!(
+                "{} link-layer addresses are served at most, those of interfaces with xdp and of \
+                 groups with virtual_mac together",
+                layout::OWN_MACS
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         };
         *free = mac;
