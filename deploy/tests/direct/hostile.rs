@@ -63,7 +63,7 @@ fn packets_that_contradict_themselves_are_dropped_and_counted() {
 }
 
 /// The sum of a metric over all series that have this label.
-fn counted(switch: &Switch, name: &str, label: &str) -> f64 {
+pub fn counted(switch: &Switch, name: &str, label: &str) -> f64 {
     let (_, page) = switch.admin("GET", "/metrics");
     let lines = page
         .lines()

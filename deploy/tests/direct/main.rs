@@ -19,3 +19,4 @@ mod stage;
 mod takeover;
 mod told;
 mod udp;
+mod vlans;
