@@ -25,8 +25,8 @@ fn a_server_that_has_lost_the_address_of_the_service_is_found_down_and_others_ar
 }
 
 #[test]
-fn the_rules_of_checks_go_with_the_process_and_those_of_a_killed_one_with_the_next() {
-    let test = "the_rules_of_checks_go_with_the_process_and_those_of_a_killed_one_with_the_next";
+fn what_checks_change_goes_with_the_process_and_what_a_killed_one_left_with_the_next() {
+    let test = "what_checks_change_goes_with_the_process_and_what_a_killed_one_left_with_the_next";
     let Some(stage) = Stage::new(test) else {
         return;
     };
@@ -38,6 +38,11 @@ fn the_rules_of_checks_go_with_the_process_and_those_of_a_killed_one_with_the_ne
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
+    let accepts = || {
+        let file = "/proc/sys/net/ipv4/conf/e0/accept_local";
+        stage.a.enter(|| std::fs::read_to_string(file)).unwrap()
+    };
+    assert_eq!(accepts(), "0\n");
     let before = rules();
     let mut switch = stage.alone("");
     let marks = || {
@@ -48,11 +53,11 @@ fn the_rules_of_checks_go_with_the_process_and_those_of_a_killed_one_with_the_ne
     };
     wait_until("its rules stand", || marks() == 4);
     switch.kill();
-    assert_eq!(marks(), 4);
+    assert_eq!((marks(), &*accepts()), (4, "1\n"));
     let text = std::fs::read_to_string(switch.file()).unwrap();
     let (_, policy) = text.split_once("\n[process]").unwrap();
     let mut next = pointsman_deploy::lab::Switch::start(&stage.a, &format!("[process]{policy}"));
     wait_until("the rules stand again", || marks() == 4);
     next.stop();
-    assert_eq!(rules(), before);
+    assert_eq!((rules(), &*accepts()), (before, "0\n"));
 }

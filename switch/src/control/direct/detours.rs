@@ -8,9 +8,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
+use super::accept;
 use crate::control::contact::group::Family;
-use crate::control::contact::host::{Host, sysctl};
+use crate::control::contact::host::Host;
 use crate::control::health::Via;
 
 /// Marks and tables: this and the backend's number in the lower 16 bits.
@@ -51,8 +53,10 @@ impl Detour {
 }
 
 /// The ways that are laid.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Detours {
+    /// The folder of pins.
+    pins: PathBuf,
     laid: BTreeMap<u16, Detour>,
     families: Vec<Laid>,
 }
@@ -66,6 +70,15 @@ struct Laid {
 }
 
 impl Detours {
+    /// None yet; what they change of interfaces is noted in this folder.
+    pub fn new(pins: &Path) -> Self {
+        Self {
+            pins: pins.to_owned(),
+            laid: BTreeMap::new(),
+            families: Vec::new(),
+        }
+    }
+
     /// Lays these ways and no others.
     ///
     /// # Errors
@@ -87,7 +100,7 @@ impl Detours {
             let by = (detour.interface, detour.backend);
             host.set_detour(mark(*id), detour.service.ip(), by, detour.source)?;
             host.add_mark(detour.family(), mark(*id), MARKED)?;
-            accept_own(host, detour)?;
+            self.accept_answers(host, detour)?;
             self.laid.insert(*id, *detour);
         }
         for family in [Family::Ipv4, Family::Ipv6] {
@@ -95,7 +108,13 @@ impl Detours {
                 self.close(host, family)?;
             }
         }
-        Ok(())
+        accept::put_back(&self.pins, host, |index| {
+            let mut ipv4 = self
+                .laid
+                .values()
+                .filter(|one| one.family() == Family::Ipv4);
+            ipv4.any(|one| one.interface == index)
+        })
     }
 
     /// Takes all of them up. What cannot be is left.
@@ -108,6 +127,16 @@ impl Detours {
     /// Whether this one is laid.
     pub fn is_laid(&self, id: u16, detour: &Detour) -> bool {
         self.laid.get(&id) == Some(detour)
+    }
+
+    /// Answers come from an address that is this host's own, which IPv4 takes for a forgery otherwise.
+    fn accept_answers(&self, host: &Host, detour: &Detour) -> io::Result<()> {
+        if detour.family() == Family::Ipv6 {
+            return Ok(());
+        }
+        let devices = host.devices()?;
+        let device = devices.iter().find(|one| one.index == detour.interface);
+        device.map_or(Ok(()), |device| accept::set(&self.pins, device))
     }
 
     fn take_up(&mut self, host: &Host, id: u16) -> io::Result<()> {
@@ -188,20 +217,6 @@ fn sweep_family(host: &Host, family: Family) -> io::Result<bool> {
         }
     }
     Ok(found)
-}
-
-/// Answers come from an address that is this host's own, which IPv4 takes for a forgery otherwise.
-fn accept_own(host: &Host, detour: &Detour) -> io::Result<()> {
-    if detour.family() == Family::Ipv6 {
-        return Ok(());
-    }
-    let devices = host.devices()?;
-    let device = devices.iter().find(|one| one.index == detour.interface);
-    if let Some(device) = device {
-        let setting = sysctl::path(&device.name, Family::Ipv4, "accept_local");
-        sysctl::replace(&setting, "1")?;
-    }
-    Ok(())
 }
 
 fn mark(id: u16) -> u32 {

@@ -5,6 +5,7 @@
 //! is the kernel's part. All of that begins when a policy has a direct pool for the first time, and
 //! what it puts into the kernel outlives the process.
 
+mod accept;
 pub mod board;
 pub mod clear;
 mod detours;
@@ -224,7 +225,7 @@ impl Direct {
         let keeper = Keeper::new(path, net, last, Instant::now()).map_err(text)?;
         let checks = Checks {
             host: Host::open().map_err(text)?,
-            detours: Detours::default(),
+            detours: Detours::new(pins),
             vias: self.vias.clone(),
             trouble: None,
         };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{detours, kernel};
+use super::{accept, detours, kernel};
 use crate::control::contact::host::Host;
 
 /// Held for as long as the folder is used.
@@ -33,8 +33,15 @@ impl Hold {
 /// # Errors
 /// It cannot be made.
 pub(super) fn mark(pins: &Path) -> io::Result<()> {
-    let mark = mark_of(pins)?;
-    match std::fs::create_dir(&mark) {
+    make_folder(&mark_of(pins)?)
+}
+
+/// Makes a folder that may be there.
+///
+/// # Errors
+/// It cannot be made.
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    match std::fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,
     }
@@ -76,10 +83,17 @@ pub(super) fn sweep_here(pins: &Path) -> io::Result<bool> {
 
 /// Such as `/sys/fs/bpf/pointsman/net-4026531840`.
 fn mark_of(pins: &Path) -> io::Result<PathBuf> {
+    Ok(pins.join(format!("net-{}", network()?)))
+}
+
+/// The number of the network that this process is in.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn network() -> io::Result<String> {
     let network = std::fs::read_link("/proc/thread-self/ns/net")?;
     let network = network.to_string_lossy();
-    let digits = network.chars().filter(char::is_ascii_digit);
-    Ok(pins.join(format!("net-{}", digits.collect::<String>())))
+    Ok(network.chars().filter(char::is_ascii_digit).collect())
 }
 
 /// Whatever network they speak of.
@@ -107,6 +121,7 @@ pub(super) fn sweep(pins: &Path) -> io::Result<bool> {
     if !lock(&folder, FlockOperation::NonBlockingLockExclusive)? {
         return Ok(false);
     }
+    accept::put_back(pins, &Host::open()?, |_| false)?;
     for mark in marks(pins)? {
         std::fs::remove_dir(mark)?;
     }
