@@ -233,4 +233,24 @@ int pointsman_direct_tc(void *context)
 	return bpf_redirect(choice.backend->interface, 0);
 }
 
+// At the egress of interfaces that lead to tunnels: checks of backends go through them as clients'
+// packets do. Everything else passes.
+SEC("classifier")
+int pointsman_direct_checks(void *context)
+{
+	struct __sk_buff *buffer = context;
+	struct packet packet = {};
+	struct backend *backend;
+	__u32 mark = buffer->mark;
+
+	if ((mark & ~CHECK_BACKEND) != CHECK_MARK)
+		return TC_PASS;
+	backend = get_backend(mark & CHECK_BACKEND);
+	if (!backend || backend->way == NEIGHBOUR || tc_parse(buffer, &packet) != OURS)
+		return TC_PASS;
+	// An interface below may have this program, too.
+	buffer->mark = 0;
+	return tc_encapsulate(buffer, &packet, backend) ? TC_PASS : TC_ACT_SHOT;
+}
+
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

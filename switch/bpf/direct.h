@@ -18,6 +18,9 @@
 #define FRONT_SHIFT (32 - 10)
 
 #define OWN_MACS 8
+// Of packets that check a backend, whose number is in the lower half; as in `control/direct/detours.rs`.
+#define CHECK_MARK 0x504d0000
+#define CHECK_BACKEND 0x0000ffff
 #define VLAN_ID 0x0fff
 
 // What becomes of a packet, and why: indices of `totals.packets`.

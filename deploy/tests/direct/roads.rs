@@ -8,7 +8,7 @@ use std::path::Path;
 use pointsman_deploy::lab::{Daemon, Host, INTERFACE, Nginx, Switch, program, wait_until};
 use serde_json::Value;
 
-use crate::stage::{SHARED, SHARED6, Stage, target, target6};
+use crate::stage::{SHARED, SHARED6, Stage, states, target, target6, up};
 
 const SECRET: &str = "a secret of the lab 0123456789";
 /// Uploads that each server takes from each family.
@@ -35,7 +35,7 @@ fn servers_are_reached_by_ipv6_and_in_tunnels_and_uploads_arrive_byte_by_byte() 
     fs::write(folder.path().join("secret"), SECRET).unwrap();
     let switch = Switch::start(&stage.a, &policy(&stage));
     // Agents register the address that they come from.
-    let _agents = [
+    let mut agents = [
         agent(s1, "fd77::11", folder.path(), &[]),
         agent(s2, "10.77.0.11", folder.path(), &["--tunnel"]),
         agent(s3, "fd77::11", folder.path(), &["--tunnel"]),
@@ -70,6 +70,20 @@ fn servers_are_reached_by_ipv6_and_in_tunnels_and_uploads_arrive_byte_by_byte() 
             "{taken:?}"
         );
     }
+    // Checks go through the tunnels: they notice what is missing at the other end.
+    assert_eq!(up(&switch), 3);
+    for (place, host) in [(1, s2), (2, s3)] {
+        agents[place].kill();
+        host.ip(&format!("addr del {SHARED}/32 dev lo"));
+        host.ip(&format!("addr del {SHARED6}/128 dev lo"));
+    }
+    wait_until("both are found down", || {
+        let states = states(&switch);
+        states.iter().filter(|state| *state == "down").count() == 2
+    });
+    agents[1] = agent(s2, "10.77.0.11", folder.path(), &["--tunnel"]);
+    agents[2] = agent(s3, "fd77::11", folder.path(), &["--tunnel"]);
+    wait_until("both are up again", || up(&switch) == 3);
     // What is sent in one piece was passed on in one piece.
     let services = switch.status()["direct"]["services"].clone();
     for service in services.as_array().unwrap() {

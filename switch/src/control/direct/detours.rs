@@ -3,7 +3,8 @@
 //! Each backend has a mark, and a table of routes for packets with it, in which the service's address
 //! is at that backend. Where the address is this host's own, the kernel would deliver such packets to
 //! itself first: so the rule of own addresses, which comes first, is put behind those of the marks. For
-//! all other packets one more rule is passed.
+//! all other packets one more rule is passed. Of a backend behind a router, the route leads to the router,
+//! and a program at the interface's egress puts packets with its mark into the tunnel.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +16,7 @@ use crate::control::contact::group::Family;
 use crate::control::contact::host::Host;
 use crate::control::health::Via;
 
-/// Marks and tables: this and the backend's number in the lower 16 bits.
+/// Marks and tables: this and the backend's number in the lower 16 bits. As in `direct.h`.
 const MARK: u32 = 0x504d_0000;
 const MASK: u32 = 0xffff_0000;
 /// Other packets pass the rules of the marks over.
@@ -30,8 +31,8 @@ const OWN: u32 = 100;
 pub struct Detour {
     /// Where clients connect.
     pub service: SocketAddr,
-    /// The backend's own address, on a network of this host.
-    pub backend: IpAddr,
+    /// Whom packets are handed to: the backend, or the router to it.
+    pub next: IpAddr,
     /// The interface's number.
     pub interface: u32,
     /// The address of this host that it is asked from.
@@ -97,7 +98,7 @@ impl Detours {
                 continue;
             }
             self.prepare(host, detour.family())?;
-            let by = (detour.interface, detour.backend);
+            let by = (detour.interface, detour.next);
             host.set_detour(mark(*id), detour.service.ip(), by, detour.source)?;
             host.add_mark(detour.family(), mark(*id), MARKED)?;
             self.accept_answers(host, detour)?;

@@ -1,6 +1,7 @@
 //! The kernel's part as the keeper knows it: what it is told, and what it tells. A trait, so that the
 //! keeper can be simulated.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 
@@ -22,6 +23,12 @@ pub trait Path: Send {
     /// # Errors
     /// The kernel refuses.
     fn detach(&mut self, interface: &str) -> io::Result<()>;
+    /// Puts packets that check backends into their tunnels at these interfaces, and no others, as long as
+    /// this process is there.
+    ///
+    /// # Errors
+    /// The kernel has no TCX (Linux 6.6), or refuses.
+    fn lead_checks(&mut self, interfaces: &BTreeSet<u32>) -> io::Result<()>;
     /// Takes frames for this link-layer address, too, whatever those of the interfaces are.
     ///
     /// # Errors
@@ -95,6 +102,10 @@ impl Path for Datapath {
 
     fn detach(&mut self, interface: &str) -> io::Result<()> {
         Datapath::detach(self, interface)
+    }
+
+    fn lead_checks(&mut self, interfaces: &BTreeSet<u32>) -> io::Result<()> {
+        Datapath::lead_checks(self, interfaces)
     }
 
     fn accept_mac(&mut self, mac: [u8; 6]) -> io::Result<()> {

@@ -70,6 +70,8 @@ pub struct Keeper<P, N> {
     hurries: Option<Instant>,
     mirrored: Mirrored,
     happenings: Vec<Happening>,
+    /// Checks go through tunnels.
+    checks_tunnels: bool,
     /// The ways are to be looked up anew.
     lost: bool,
     next: Instant,
@@ -95,6 +97,7 @@ impl<P: Path, N: Network> Keeper<P, N> {
             hurries: None,
             mirrored: Mirrored::new(),
             happenings: Vec::new(),
+            checks_tunnels: false,
             lost: true,
             next: now,
             next_count: now,
@@ -152,6 +155,7 @@ impl<P: Path, N: Network> Keeper<P, N> {
             if self.plan.is_some() {
                 self.find_ways(now);
                 self.write_backends(now);
+                self.lead_checks();
                 self.write_services();
                 self.write_drains(now);
                 self.attach_all();
@@ -208,16 +212,30 @@ impl<P: Path, N: Network> Keeper<P, N> {
         let planned = self.plan.iter().flat_map(|plan| &plan.backends);
         let detour = |(identity, backend): (&Identity, &super::plan::Backend)| {
             let id = self.ids.get(identity.number())?;
-            let (interface, source) = self.roads.get(&identity.address)?.detour()?;
+            let road = self.roads.get(&identity.address)?;
+            let (interface, next, source) = road.detour()?;
             let detour = Detour {
                 service: backend.service?,
-                backend: identity.address,
+                next,
                 interface,
                 source,
             };
-            Some((id, (identity.clone(), detour)))
+            let possible = road.tunnel().is_none() || self.checks_tunnels;
+            (possible && next.is_ipv4() == detour.service.is_ipv4())
+                .then_some((id, (identity.clone(), detour)))
         };
         planned.filter_map(detour).collect()
+    }
+
+    /// Checks are to go through the tunnels that begin at interfaces. Where a kernel has no place for that,
+    /// servers behind routers are asked at their own addresses.
+    fn lead_checks(&mut self) {
+        let tunnels = self.roads.values().filter_map(Road::tunnel).collect();
+        let led = self.path.lead_checks(&tunnels);
+        if let Err(error) = &led {
+            tracing::debug!("checks do not go through tunnels: {error}");
+        }
+        self.checks_tunnels = led.is_ok();
     }
 
     /// The addresses of this host that backends are checked from where no detour leads to them: never

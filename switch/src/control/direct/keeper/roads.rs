@@ -57,11 +57,19 @@ impl Road {
         }
     }
 
-    /// How checks get there: the interface, and the address to ask from. Not over a router, which would
-    /// not know where the service's address is to be looked for.
-    pub(super) fn detour(&self) -> Option<(u32, IpAddr)> {
-        let way = self.way.filter(|way| way.gateway.is_none())?;
-        (self.trouble.is_none()).then_some((way.interface, way.source?))
+    /// How checks get there: the interface, whom packets are handed to, and the address to ask from. A
+    /// tunnel is known to the kernel once its router has answered; before, the router would get packets
+    /// as they are.
+    pub(super) fn detour(&self) -> Option<(u32, IpAddr, IpAddr)> {
+        let way = self.way.filter(|_| self.trouble.is_none())?;
+        let is_known = way.gateway.is_none() || self.hop().is_some();
+        is_known.then_some((way.interface, self.next?, way.source?))
+    }
+
+    /// The interface, if a tunnel begins there.
+    pub(super) fn tunnel(&self) -> Option<u32> {
+        let way = self.way.filter(|way| way.gateway.is_some())?;
+        Some(way.interface)
     }
 
     /// The address of this host that the backend is asked from at its own address.

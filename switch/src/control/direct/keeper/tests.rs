@@ -2,7 +2,7 @@
 
 mod mirror;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -70,6 +70,10 @@ impl Path for Shared {
         self.change(&format!("detach {interface}"))?
             .attached
             .remove(interface);
+        Ok(())
+    }
+
+    fn lead_checks(&mut self, _: &BTreeSet<u32>) -> io::Result<()> {
         Ok(())
     }
 

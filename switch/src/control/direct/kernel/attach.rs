@@ -1,5 +1,6 @@
 //! How the programs get to an interface, and how one takes another's place there.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle};
 use aya::programs::xdp::XdpLink;
-use aya::programs::{LinkOrder, ProgramError, TcAttachType, XdpMode};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, XdpMode};
 use rustix::io::Errno;
 
 use super::load::{self, explained};
@@ -214,6 +215,26 @@ impl Datapath {
         self.leave(index, |_| true)
     }
 
+    /// Puts packets that check backends into their tunnels where they leave by these interfaces, and by no
+    /// others, as long as this process is there.
+    ///
+    /// # Errors
+    /// `Unsupported`: the kernel has no TCX (Linux 6.6). Otherwise those of the kernel.
+    pub fn lead_checks(&mut self, interfaces: &BTreeSet<u32>) -> io::Result<()> {
+        self.leads.retain(|index, _| interfaces.contains(index));
+        for index in interfaces {
+            let Some(name) = name_of(*index)? else {
+                continue;
+            };
+            if !self.leads.contains_key(index) {
+                let program = load::checks(&mut self.programs)?;
+                let link = attach_tcx(program, &name, TcAttachType::Egress)?;
+                self.leads.insert(*index, link);
+            }
+        }
+        Ok(())
+    }
+
     /// Where programs stand, those of former processes, too: index of the interface, and hook.
     pub fn attached(&self) -> Vec<(u32, Hook)> {
         let held = self.held.iter();
@@ -347,10 +368,19 @@ fn create(programs: &mut Ebpf, interface: &str, hook: Hook) -> io::Result<FdLink
         let link = program.take_link(id).map_err(|e| refused(&e))?;
         return FdLink::try_from(link).map_err(|_| no_links());
     }
-    let program = load::tc(programs)?;
     // Before the relay of contact addresses, which would take flows of services for unknown ones.
+    attach_tcx(load::tc(programs)?, interface, TcAttachType::Ingress)
+}
+
+/// Before all other programs there.
+fn attach_tcx(
+    program: &mut SchedClassifier,
+    interface: &str,
+    at: TcAttachType,
+) -> io::Result<FdLink> {
+    let refused = |error: &ProgramError| explained("attach the program", error);
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let attached = program.attach_with_options(interface, TcAttachType::Ingress, options);
+    let attached = program.attach_with_options(interface, at, options);
     let id = attached.map_err(|error| match &error {
         ProgramError::SyscallError(cause) if has_no_tcx(&cause.io_error) => {
             io::Error::new(io::ErrorKind::Unsupported, "this kernel has no TCX")
@@ -412,13 +442,18 @@ fn clsact(
     Ok((replaced, None))
 }
 
-fn remove_filter(index: u32) -> io::Result<()> {
+/// `None`: there is no such interface any more.
+fn name_of(index: u32) -> io::Result<Option<String>> {
     let socket = rustix::net::socket(
         rustix::net::AddressFamily::INET,
         rustix::net::SocketType::DGRAM,
         None,
     )?;
-    let Ok(name) = rustix::net::netdevice::index_to_name(&socket, index) else {
+    Ok(rustix::net::netdevice::index_to_name(&socket, index).ok())
+}
+
+fn remove_filter(index: u32) -> io::Result<()> {
+    let Some(name) = name_of(index)? else {
         return Ok(());
     };
     match tc::qdisc_detach_program(&name, TcAttachType::Ingress, load::TC) {

@@ -27,6 +27,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/direct.bpf.o
 const XDP: &str = "pointsman_direct_xdp";
 /// The same for tc; filters of clsact carry it.
 pub const TC: &str = "pointsman_direct_tc";
+const CHECKS: &str = "pointsman_direct_checks";
 
 /// A CPU learns its whole part of the table in so many units of time at least.
 const UNITS_PER_TABLE: u32 = 8;
@@ -104,11 +105,23 @@ fn cpus_possible() -> u32 {
 
 /// The program of tc, in the kernel.
 pub fn tc(programs: &mut Ebpf) -> io::Result<&mut SchedClassifier> {
-    let program: &mut SchedClassifier = find(programs, TC)?.try_into().map_err(refused)?;
+    by_name(programs, TC)
+}
+
+fn by_name<'programs>(
+    programs: &'programs mut Ebpf,
+    name: &str,
+) -> io::Result<&'programs mut SchedClassifier> {
+    let program: &mut SchedClassifier = find(programs, name)?.try_into().map_err(refused)?;
     if program.fd().is_err() {
         patiently(|| program.load())?;
     }
     Ok(program)
+}
+
+/// The program that puts checks into tunnels, in the kernel.
+pub fn checks(programs: &mut Ebpf) -> io::Result<&mut SchedClassifier> {
+    by_name(programs, CHECKS)
 }
 
 /// The program of XDP, in the kernel.

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
+use aya::programs::links::FdLink;
 use aya::programs::{TestRun as _, TestRunOptions};
 
 use self::attach::Held;
@@ -43,6 +44,8 @@ pub struct Datapath {
     services: BTreeMap<Key, Service>,
     rings: Rings,
     held: Vec<Held>,
+    /// Where checks are put into tunnels, by the interfaces' numbers.
+    leads: BTreeMap<u32, FdLink>,
 }
 
 impl Datapath {
@@ -73,6 +76,7 @@ impl Datapath {
             services,
             rings,
             held,
+            leads: BTreeMap::new(),
         })
     }
 
