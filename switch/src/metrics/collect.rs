@@ -10,9 +10,10 @@ use prometheus::proto;
 use super::agents;
 use super::block::{EDGES, Exemplars, Histogram};
 use super::contact;
+use super::control;
 use super::direct;
 use super::discovery;
-use super::hub::{Checks, Control, State, Watched};
+use super::hub::{Checks, State};
 use super::label::{CODE_CLASSES, TLS_VERSIONS};
 use super::names::NONE;
 use super::process;
@@ -99,8 +100,8 @@ impl Page {
             let control = state.control();
             discovery::collect(&mut page, &control.sources);
             agents::collect(&mut page, &control.agents);
-            passive(&mut page, &control);
-            config(&mut page, &control);
+            control::passive(&mut page, &control);
+            control::config(&mut page, &control);
         }
         if let Some(traces) = &*state.traces.load() {
             spans(&mut page, &traces.spans);
@@ -433,53 +434,6 @@ fn listeners(page: &mut Page, sums: &Sums) {
         if bytes_in + bytes_out > 0 {
             page.put(Family::TcpBytes, &[name, "in"], bytes_in as f64);
             page.put(Family::TcpBytes, &[name, "out"], bytes_out as f64);
-        }
-    }
-}
-
-fn passive(page: &mut Page, control: &Control) {
-    for ((pool, cause), count) in &control.ejections {
-        page.put(Family::Ejections, &[pool, cause], *count as f64);
-    }
-    for (pool, panic) in &control.panics {
-        page.put(Family::Panic, &[pool], one_if(*panic));
-    }
-}
-
-fn config(page: &mut Page, control: &Control) {
-    for (listener, name, not_after) in &control.certificates {
-        page.put(
-            Family::TlsCertNotAfter,
-            &[listener, name],
-            *not_after as f64,
-        );
-    }
-    page.put(Family::ConfigReloads, &["success"], control.reloads as f64);
-    page.put(
-        Family::ConfigReloads,
-        &["failure"],
-        control.reloads_failed as f64,
-    );
-    if let Some(success) = control.last_reload {
-        page.put(Family::ConfigLastReloadSuccess, &[], one_if(success));
-    }
-    if let Some(since) = control.in_force_since {
-        page.put(Family::ConfigLastReloadTime, &[], since);
-    }
-    if let Some(digest) = &control.digest {
-        page.put(
-            Family::ConfigInfo,
-            &[digest, env!("CARGO_PKG_VERSION")],
-            1.0,
-        );
-    }
-    let watched = [
-        (Family::EventsDropped, Watched::EventsDropped),
-        (Family::AccessLogDropped, Watched::AccessLogDropped),
-    ];
-    for (family, what) in watched {
-        if let Some(counter) = &control.watched[what as usize] {
-            page.put(family, &[], counter.load(Relaxed) as f64);
         }
     }
 }

@@ -9,6 +9,7 @@ mod agents;
 mod block;
 mod collect;
 mod contact;
+mod control;
 mod direct;
 mod discovery;
 mod hub;

@@ -80,7 +80,7 @@ fn verifier(
 
 /// Accepts every certificate whose key the server has, where the operator wants that.
 #[derive(Debug)]
-struct Anyone(WebPkiSupportedAlgorithms);
+pub(super) struct Anyone(pub(super) WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
