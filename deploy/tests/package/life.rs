@@ -60,7 +60,7 @@ fn it_serves_after_the_installation_with_no_more_rights_than_it_needs() {
     ));
     machine.wait_until("curl -fs http://127.0.0.1/ | grep 'at 80'");
     assert_eq!(
-        machine.bash("systemctl --failed --no-legend 'pointsman*'"),
+        machine.bash("systemctl list-units --failed --no-legend 'pointsman*'"),
         ""
     );
 }
@@ -188,7 +188,7 @@ fn a_removal_stops_it_and_a_purge_leaves_nothing_but_the_user() {
     );
     assert_eq!(left, "");
     assert_eq!(
-        machine.bash("systemctl --failed --no-legend 'pointsman*'"),
+        machine.bash("systemctl list-units --failed --no-legend 'pointsman*'"),
         ""
     );
     machine.bash("getent passwd pointsman");

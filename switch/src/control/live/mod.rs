@@ -1,5 +1,5 @@
-//! What the dashboard shows, as it changes: once a second one frame for all who watch, and none
-//! while nobody does. The same task fills the hour of [`History`].
+//! What the dashboard shows, as it changes: once a second, or more seldom where that would cost the
+//! workers more than a hundredth of their time, one frame for all who watch, and none while nobody does. The same task fills the hour of [`History`].
 
 pub mod frame;
 pub mod shape;
@@ -24,6 +24,9 @@ use window::Window;
 pub const VIEWERS: usize = 16;
 /// Between two frames.
 const BEAT: Duration = Duration::from_secs(1);
+/// Of thousands of backends a frame takes its time, which is the workers' as well: it is rested for a
+/// hundred times as long, but no longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(4);
 
 /// Where frames are published. Cheap to clone: all clones are the same one.
 #[derive(Debug, Clone)]
@@ -113,13 +116,14 @@ pub async fn run(live: Live, history: History, sources: Sources) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut window, mut composer) = (Window::new(STEP), Composer::default());
     let mut last: Option<Instant> = None;
+    let mut rest = Duration::ZERO;
     loop {
-        tokio::select! {
-            _ = beat.tick() => {}
-            () = live.0.begun.notified() => {}
-        }
+        let rested = tokio::select! {
+            _ = beat.tick() => rest,
+            () = live.0.begun.notified() => BEAT / 2,
+        };
         let (now, watched) = (Instant::now(), live.is_watched());
-        let fresh = last.is_some_and(|last| now - last < BEAT / 2);
+        let fresh = last.is_some_and(|last| now - last < rested.max(BEAT / 2));
         if !window.is_due(now) && (!watched || fresh) {
             continue;
         }
@@ -139,6 +143,7 @@ pub async fn run(live: Live, history: History, sources: Sources) {
         let frame = composer.compose(news, &policy, &turn);
         live.0.frames.send_replace(Some(Arc::new(frame)));
         last = Some(now);
+        rest = (now.elapsed() * 100).min(LONGEST_REST);
     }
 }
 
