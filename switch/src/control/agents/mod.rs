@@ -131,12 +131,13 @@ impl Registrar {
                 doors.open(self);
             }
         }
+        // First, so that a session whose server is off the roll knows why.
+        self.0.terms.send_replace(prepared.terms.clone());
         let pools = |pool: &str| {
             let terms = prepared.terms.as_ref();
             terms.is_some_and(|terms| terms.takes(pool))
         };
         self.roll().retain_pools(pools);
-        self.0.terms.send_replace(prepared.terms);
         self.changed();
     }
 

@@ -173,6 +173,7 @@ impl Session {
                 }
                 _ = alive.tick() => {
                     if !self.registrar.roll().holds(&self.ticket) {
+                        self.judge(wire).await?;
                         return Err(End::Refused(Refusal::Replaced));
                     }
                     say(wire, &ToAgent::Alive).await?;
