@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio_rustls::TlsStream;
 
+use super::classify::split_port;
 use super::head::RequestHead;
 use crate::data::stream::Stream;
 use crate::snapshot::ListenerSettings;
@@ -53,12 +54,8 @@ impl Secured {
         if authority.is_empty() {
             return false;
         }
-        let host = std::str::from_utf8(without_port(authority));
+        let (host, _) = split_port(authority);
+        let host = std::str::from_utf8(host);
         !host.is_ok_and(|host| terminator.certificates.are_one(sni, host))
     }
-}
-
-fn without_port(authority: &[u8]) -> &[u8] {
-    let colon = memchr::memrchr(b':', authority).filter(|_| authority.first() != Some(&b'['));
-    colon.map_or(authority, |colon| &authority[..colon])
 }
